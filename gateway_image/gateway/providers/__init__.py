@@ -1,0 +1,1 @@
+"""Wire formats of the model providers. Nothing outside this package knows them."""

@@ -1,0 +1,93 @@
+"""What every provider adapter offers: pure translation, no input or output of its own.
+
+The pipeline sends what `prepare` returns and hands the answer to `parse`; deadlines, failover and
+the egress guard are therefore written once, outside the adapters.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+import msgspec
+
+from gateway.model import Completion, Request
+
+
+class HttpRequest(msgspec.Struct, frozen=True):
+    """A provider call ready to be sent."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class HttpResponse(msgspec.Struct, frozen=True):
+    """A provider's whole answer. Header names are lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class FailureKind(enum.StrEnum):
+    """What went wrong with a provider call, as far as the pipeline must tell them apart."""
+
+    INVALID_REQUEST = "invalid_request"
+    CONTEXT_LENGTH = "context_length"
+    CONTENT_FILTER = "content_filter"
+    AUTHENTICATION = "authentication"
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    PROTOCOL = "protocol"
+
+    @property
+    def callers_fault(self) -> bool:
+        """True where another provider would refuse the request as well: no failover."""
+        return self in (
+            FailureKind.INVALID_REQUEST,
+            FailureKind.CONTEXT_LENGTH,
+            FailureKind.CONTENT_FILTER,
+        )
+
+
+class ProviderError(Exception):
+    """A provider call that brought no completion.
+
+    `message` is for logs; of it only what the caller caused may reach the caller.
+    `retry_after_s` is the provider's own wish, in seconds, where it named one.
+    """
+
+    def __init__(
+        self, kind: FailureKind, message: str, *, status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class Adapter(Protocol):
+    """One provider's wire format."""
+
+    def prepare(self, request: Request, invocation_id: str) -> HttpRequest:
+        """Encode `request` for the model the provider calls `invocation_id`.
+
+        Raises:
+            ProviderError: `INVALID_REQUEST` where the format cannot carry the request,
+                `AUTHENTICATION` where no credential is at hand.
+        """
+        ...
+
+    def parse(self, response: HttpResponse) -> Completion:
+        """Decode the provider's answer.
+
+        Raises:
+            ProviderError: for every answer that is no completion.
+        """
+        ...
