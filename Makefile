@@ -1,20 +1,101 @@
-VENV := .venv
-PYTHON := $(VENV)/bin/python
+# The command surface of the project. `make` alone lists it.
+
+ENV ?= local
+ENVIRONMENTS := local development staging production
 PYTHON_VERSION ?= python3
+VENV ?= .venv
+EMULATOR_VENV ?= .venv-emulator
+PYTHON := $(VENV)/bin/python
+CDK := node_modules/.bin/cdk
+ASSEMBLY := cdk.out/$(ENV)
+REQUIRE_APPROVAL ?= broadening
+TEST_KINDS := stacks lambdas gateway local documentation end_to_end
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the commands
+	@grep -hE '^[a-z_%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+# ---- installation -----------------------------------------------------------------------------
 
 .PHONY: setup
-setup: $(VENV)/.ready .venv-emulator/.ready node_modules/.ready
+setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready node_modules/.ready ## install everything the other commands need
 
 $(VENV)/.ready: requirements.txt
+	@$(PYTHON_VERSION) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make setup: $(PYTHON_VERSION) is older than Python 3.11; name a newer one: make setup PYTHON_VERSION=python3.13"; exit 1; }
 	$(PYTHON_VERSION) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --requirement requirements.txt
-	touch $@
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
 
-.venv-emulator/.ready: local/requirements.txt
-	$(PYTHON_VERSION) -m venv .venv-emulator
-	.venv-emulator/bin/pip install --quiet --requirement local/requirements.txt
-	touch $@
+$(EMULATOR_VENV)/.ready: local/requirements.txt
+	$(PYTHON_VERSION) -m venv $(EMULATOR_VENV)
+	$(EMULATOR_VENV)/bin/pip install --quiet --disable-pip-version-check --requirement local/requirements.txt
+	@touch $@
 
-node_modules/.ready: package.json $(VENV)/.ready
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm install --no-audit --no-fund --loglevel=error
-	touch $@
+node_modules/.ready: package.json package-lock.json $(VENV)/.ready
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: requirements
+requirements: ## compile the requirements files from their .in files
+	$(PYTHON) -m pip install --quiet pip-tools==7.6.2
+	cd gateway_image && $(CURDIR)/$(VENV)/bin/pip-compile $(COMPILE_OPTIONS) --generate-hashes --output-file requirements.txt requirements.in
+	cd local && $(CURDIR)/$(VENV)/bin/pip-compile $(COMPILE_OPTIONS) --output-file requirements.txt requirements.in
+	$(VENV)/bin/pip-compile $(COMPILE_OPTIONS) --output-file requirements.txt requirements.in
+
+COMPILE_OPTIONS := --quiet --strip-extras --no-header --no-annotate \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+# ---- the embedded cloud -----------------------------------------------------------------------
+
+.PHONY: up down status logs
+up: setup ## deploy the stacks to the embedded cloud, start the gateway, send a first request
+	@$(PYTHON) -m local up
+
+down: ## stop the embedded cloud and everything in it
+	@test ! -x $(PYTHON) || $(PYTHON) -m local down
+
+status: setup ## what runs, what is deployed, what is accepted but does nothing
+	@$(PYTHON) -m local status
+
+logs: setup ## the logs of the embedded cloud and the gateway
+	@$(PYTHON) -m local logs
+
+# ---- the stacks -------------------------------------------------------------------------------
+
+.PHONY: synth diff deploy
+synth: setup ## synthesise ENV=<environment>, offline, with every rule checked
+	$(CDK) synth --all --quiet --no-lookups --context environment=$(ENV) --output $(ASSEMBLY)
+
+diff: setup ## what a deployment of ENV would change
+	$(CDK) diff --all --context environment=$(ENV) --output $(ASSEMBLY) $(DIFF_OPTIONS)
+
+deploy: setup ## deploy ENV to its account, asking before anything gets more permissions
+	$(CDK) deploy --all --context environment=$(ENV) --output $(ASSEMBLY) --require-approval $(REQUIRE_APPROVAL) $(DEPLOY_OPTIONS)
+
+# ---- proofs -----------------------------------------------------------------------------------
+
+.PHONY: test $(TEST_KINDS:%=test-%)
+test: setup ## run every test
+	$(PYTHON) -m pytest
+
+$(TEST_KINDS:%=test-%): test-%: setup ## run the tests of one kind: stacks, lambdas, gateway, ...
+	$(PYTHON) -m pytest tests/$*
+
+.PHONY: check
+check: setup ## everything that can be judged without running the gateway
+	@$(PYTHON) -m tests.check $(ENVIRONMENTS)
+
+.PHONY: format
+format: setup ## rewrite the sources in the project's format
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+.PHONY: bench
+bench: setup ## CPU time of one request, against a bare passthrough in the same run
+	$(PYTHON) -m tests.benchmarks.cpu_per_request

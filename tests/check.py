@@ -1,0 +1,114 @@
+"""Everything that can be judged without running the gateway: `make check`.
+
+Each check is a command; they run two at a time, each prints what it took, and a failing one prints
+its whole output. Exit status 1 if any failed.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PARALLEL_CHECKS = 2
+TEMPLATE_REGIONS = ("eu-central-1", "eu-west-1")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Check:
+    """One command whose exit status is a verdict."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """How a check ended; `duration_s` is wall time in seconds."""
+
+    check: Check
+    passed: bool
+    duration_s: float
+    output: str
+
+
+def source_checks() -> list[Check]:
+    """What is judged on the sources alone."""
+    python = sys.executable
+    return [
+        Check(name="types", command=(python, "-m", "mypy", ".")),
+        Check(name="lint", command=(python, "-m", "ruff", "check", ".")),
+        Check(name="format", command=(python, "-m", "ruff", "format", "--check", ".")),
+        Check(name="settings", command=(python, "-m", "stacks.settings", "check")),
+    ]
+
+
+def synthesis_check(environment: str) -> Check:
+    """Synthesise one environment offline, with CDK's own validation and the cdk-nag packs on."""
+    command = ("make", "--no-print-directory", "synth", f"ENV={environment}")
+    return Check(name=f"synth {environment}", command=command)
+
+
+def template_check(environment: str) -> Check:
+    """Lint the synthesised templates of one environment against the regions' resource schemas."""
+    templates = sorted((ROOT / "cdk.out" / environment).glob("*.template.json"))
+    command = (
+        sys.executable, "-m", "cfnlint",
+        "--regions", *TEMPLATE_REGIONS, "--non-zero-exit-code", "informational",
+        "--templates", *map(str, templates),
+    )  # fmt: skip
+    return Check(name=f"cfn-lint {environment}", command=command)
+
+
+def run(check: Check) -> Verdict:
+    """Run one check without credentials, from the project's root."""
+    hidden = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    started = time.monotonic()
+    finished = subprocess.run(
+        check.command, cwd=ROOT, env=environment, text=True, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    return Verdict(
+        check=check,
+        passed=finished.returncode == 0,
+        duration_s=time.monotonic() - started,
+        output=finished.stdout,
+    )
+
+
+def report(verdict: Verdict) -> None:
+    """Print one line for a verdict, and the whole output of a failure."""
+    mark = "ok    " if verdict.passed else "FAILED"
+    print(f"{mark} {verdict.duration_s:6.1f} s  {verdict.check.name}", flush=True)
+    if not verdict.passed:
+        print(verdict.output, flush=True)
+
+
+def main(environments: list[str]) -> int:
+    """Run all checks for `environments`; 0 if every one passed."""
+    started = time.monotonic()
+    verdicts: list[Verdict] = []
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL_CHECKS) as pool:
+        for stage in (
+            lambda: source_checks() + [synthesis_check(name) for name in environments],
+            lambda: [template_check(name) for name in environments],
+        ):
+            for verdict in concurrent.futures.as_completed([pool.submit(run, check) for check in stage()]):
+                report(verdict.result())
+                verdicts.append(verdict.result())
+    failed = [verdict.check.name for verdict in verdicts if not verdict.passed]
+    total_s = time.monotonic() - started
+    print(f"{len(verdicts) - len(failed)} of {len(verdicts)} checks passed in {total_s:.1f} s")
+    if failed:
+        print("failed: " + ", ".join(failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,103 @@
+"""The house rules of the source tree: who may import whom, and what is pinned where."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+STANDARD_LIBRARY_AND_BOTO3_ONLY = "lambdas"
+
+# package -> (folder, packages of this project it may import)
+ALLOWED_IMPORTS = {
+    "stacks": (ROOT / "stacks", {"stacks"}),
+    "lambdas": (ROOT / "lambdas", set()),
+    "gateway": (ROOT / "gateway_image" / "gateway", {"gateway"}),
+    "local": (ROOT / "local", {"local", "stacks"}),
+}
+PROJECT_PACKAGES = {"stacks", "lambdas", "gateway", "local", "tests"}
+
+
+def modules_imported_by(source: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{source}: relative import; name the package"
+            names.add(node.module or "")
+    return names
+
+
+def sources(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*.py") if "__pycache__" not in path.parts]
+
+
+@pytest.mark.parametrize("package", ALLOWED_IMPORTS)
+def test_a_package_imports_no_other_package_of_the_project(package: str) -> None:
+    folder, allowed = ALLOWED_IMPORTS[package]
+    forbidden = PROJECT_PACKAGES - allowed
+    assert sources(folder), f"{folder} holds no sources"
+    violations = {
+        f"{source.relative_to(ROOT)} imports {module}"
+        for source in sources(folder)
+        for module in modules_imported_by(source)
+        if module.split(".")[0] in forbidden
+    }
+    assert not violations
+
+
+def test_the_embedded_cloud_knows_of_the_stacks_only_their_settings() -> None:
+    imported = {
+        module
+        for source in sources(ROOT / "local")
+        for module in modules_imported_by(source)
+        if module.split(".")[0] == "stacks"
+    }
+    assert imported == {"stacks.settings"}
+
+
+def test_lambdas_need_only_the_standard_library_and_boto3() -> None:
+    import sys
+
+    allowed = set(sys.stdlib_module_names) | {"boto3", "botocore"}
+    foreign = {
+        f"{source.relative_to(ROOT)} imports {module}"
+        for source in sources(ROOT / "lambdas")
+        for module in modules_imported_by(source)
+        if module.split(".")[0] not in allowed
+    }
+    assert not foreign
+
+
+def pins(requirements: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^\s\\;]+)", requirements.read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("folder", ["", "gateway_image", "local"])
+def test_every_requirement_is_pinned_and_carries_no_address(folder: str) -> None:
+    text = (ROOT / folder / "requirements.txt").read_text()
+    entries = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+    assert entries
+    assert all(re.match(r"^[A-Za-z0-9_.\[\]-]+==[^=]+$", entry.rstrip("\\ ")) for entry in entries)
+    assert "://" not in text
+
+
+def test_the_image_is_hash_locked_and_tested_with_the_versions_it_ships() -> None:
+    image = ROOT / "gateway_image" / "requirements.txt"
+    image_pins = pins(image)
+    assert image.read_text().count("--hash=sha256:") >= len(image_pins)
+    development_pins = pins(ROOT / "requirements.txt")
+    assert image_pins.items() <= development_pins.items()
+
+
+def test_the_cdk_command_line_is_pinned_without_download_addresses() -> None:
+    assert '"aws-cdk": "2.1148.1"' in (ROOT / "package.json").read_text()
+    assert "resolved" not in (ROOT / "package-lock.json").read_text()
+
+
+def test_the_workflows_hold_no_long_lived_credentials() -> None:
+    workflows = "".join(path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml"))
+    assert "role-to-assume" in workflows
+    assert not re.search(r"aws-access-key-id|secrets\.", workflows)
