@@ -32,7 +32,11 @@ class HttpResponse(msgspec.Struct, frozen=True):
 
 
 class FailureKind(enum.StrEnum):
-    """What went wrong with a provider call, as far as the pipeline must tell them apart."""
+    """What went wrong with a provider call, as far as the pipeline must tell them apart.
+
+    `UNSUPPORTED`: a sound request that this provider or model cannot serve, such as an image format
+    it does not read or a model id it does not know. Another candidate may; its health is not in doubt.
+    """
 
     INVALID_REQUEST = "invalid_request"
     CONTEXT_LENGTH = "context_length"
@@ -43,6 +47,7 @@ class FailureKind(enum.StrEnum):
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
     PROTOCOL = "protocol"
+    UNSUPPORTED = "unsupported"
 
     @property
     def callers_fault(self) -> bool:
@@ -62,7 +67,11 @@ class ProviderError(Exception):
     """
 
     def __init__(
-        self, kind: FailureKind, message: str, *, status: int | None = None,
+        self,
+        kind: FailureKind,
+        message: str,
+        *,
+        status: int | None = None,
         retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
@@ -79,13 +88,17 @@ class Adapter(Protocol):
         """Encode `request` for the model the provider calls `invocation_id`.
 
         Raises:
-            ProviderError: `INVALID_REQUEST` where the format cannot carry the request,
-                `AUTHENTICATION` where no credential is at hand.
+            ProviderError: `INVALID_REQUEST` where no provider could carry the request,
+                `UNSUPPORTED` where only this format or model cannot, `AUTHENTICATION` where no
+                credential is at hand.
         """
         ...
 
-    def parse(self, response: HttpResponse) -> Completion:
-        """Decode the provider's answer.
+    def parse(self, response: HttpResponse, request: Request) -> Completion:
+        """Decode the provider's answer to `request`.
+
+        The request is what missing usage is estimated from, and what gives tool calls a stable id
+        where the provider gives none.
 
         Raises:
             ProviderError: for every answer that is no completion.
