@@ -1,0 +1,202 @@
+"""The typed environment: one TOML file in, everything the stacks are driven by out.
+
+    environment = load(Path("environments/production.toml"))
+
+`python -m stacks.settings check` lists every mistake of the environment files,
+`python -m stacks.settings schema` prints their JSON schema. Nothing here needs the CDK.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from pydantic import Field
+
+from stacks import settings_rules
+from stacks.settings_errors import Finding, Mistake, SettingsError
+from stacks.settings_guardrails import GuardrailPolicy, GuardrailPolicySet
+from stacks.settings_parsing import as_json, findings_of, well_formed_values
+from stacks.settings_sections import (
+    Architecture,
+    Bedrock,
+    Cache,
+    Deployment,
+    EnvironmentFile,
+    Gateway,
+    Google,
+    Guardrails,
+    Llama,
+    Monitoring,
+    Network,
+    Providers,
+    Routing,
+    Scaling,
+    ScheduledFloor,
+    Tags,
+)
+
+__all__ = [
+    "Architecture",
+    "Bedrock",
+    "Cache",
+    "Deployment",
+    "Environment",
+    "Gateway",
+    "Google",
+    "GuardrailPolicy",
+    "Guardrails",
+    "Llama",
+    "Mistake",
+    "Monitoring",
+    "Network",
+    "Providers",
+    "Routing",
+    "Scaling",
+    "ScheduledFloor",
+    "SettingsError",
+    "Tags",
+    "environment_names",
+    "load",
+]
+
+GOOGLE_TOKEN_HOST = "oauth2.googleapis.com"  # noqa: S105 - a host, not a secret
+"""Where a service-account key is exchanged for a token; sees credentials, never a prompt."""
+
+
+class Environment(EnvironmentFile):
+    """An environment that was read and found consistent, and what follows from its settings."""
+
+    name: str = Field(description="Stem of the file's name.")
+    guardrail_policies: dict[str, GuardrailPolicy] = Field(description="Policy by domain.")
+
+    @property
+    def is_production(self) -> bool:
+        """Whether the stricter rules hold."""
+        return self.name == settings_rules.PRODUCTION
+
+    @property
+    def stack_prefix(self) -> str:
+        """What every stack's name starts with, without the hyphen that follows."""
+        return f"ai-orchestration-{self.name}"
+
+    @property
+    def provider_hosts(self) -> tuple[str, ...]:
+        """Hosts outside AWS that may be dialled, sorted.
+
+        Firewall, DNS firewall and the gateway's own egress guard all share this list.
+        """
+        hosts = set()
+        if self.providers.google.enabled:
+            hosts |= {self.providers.google.host, GOOGLE_TOKEN_HOST}
+        if self.providers.llama.enabled:
+            hosts.add(self.providers.llama.host)
+        return tuple(sorted(hosts))
+
+    @property
+    def enabled_providers(self) -> tuple[str, ...]:
+        """Names of the providers that may answer: bedrock, google, llama."""
+        providers = self.providers
+        enabled = {
+            "bedrock": providers.bedrock.enabled,
+            "google": providers.google.enabled,
+            "llama": providers.llama.enabled,
+        }
+        return tuple(name for name, is_enabled in enabled.items() if is_enabled)
+
+    @property
+    def deregistration_delay_s(self) -> int:
+        """Seconds the load balancer lets a leaving task finish before ECS stops it."""
+        return self.scaling.drain_time_s
+
+    @property
+    def stop_timeout_s(self) -> int:
+        """Seconds between SIGTERM and SIGKILL: the drain, and ten more to flush logs and exit."""
+        return self.scaling.drain_time_s + 10
+
+    @property
+    def guardrail_profile(self) -> str:
+        """Id of the cross-region guardrail profile that keeps judging in the region's part of the world."""
+        return settings_rules.GUARDRAIL_PROFILES[self.deployment.region.split("-")[0]]
+
+
+def load(path: Path) -> Environment:
+    """Read one environment file and the guardrail policies it names.
+
+    Raises:
+        SettingsError: listing every mistake, of form and of meaning, at once.
+    """
+    document = _read_toml(path)
+    values = {"name": path.stem, **well_formed_values(EnvironmentFile, document)}
+    mistakes = [
+        *_mistakes(path, findings_of(EnvironmentFile, document)),
+        *_mistakes(path, settings_rules.findings(values)),
+        *_mistakes(path, _missing_files(path.parent, values)),
+    ]
+    policy_file = _policy_file(path.parent, values)
+    policies: Mapping[str, object] = {"domains": {}}
+    if policy_file is not None:
+        try:
+            policies = _read_toml(policy_file)
+            mistakes += _mistakes(policy_file, findings_of(GuardrailPolicySet, policies))
+        except SettingsError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise SettingsError(mistakes)
+    complete = {**document, "name": path.stem, "guardrail_policies": policies["domains"]}
+    return Environment.model_validate_json(as_json(complete))
+
+
+def environment_names(folder: Path) -> tuple[str, ...]:
+    """Names of the environments that have a file in `folder`, sorted."""
+    return tuple(sorted(file.stem for file in folder.glob("*.toml")))
+
+
+def _read_toml(path: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        available = ", ".join(environment_names(path.parent)) or "none"
+        raise _unreadable(path, "there is no such file", f"use one of: {available}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _unreadable(path, f"it is no TOML: {error}", "correct the syntax at that place") from error
+
+
+def _unreadable(path: Path, reason: str, remedy: str) -> SettingsError:
+    return SettingsError([Mistake(file=path, key="(file)", value=path.stem, reason=reason, remedy=remedy)])
+
+
+def _mistakes(file: Path, findings: Iterable[Finding]) -> list[Mistake]:
+    return [
+        Mistake(file=file, key=finding.key, value=finding.value, reason=finding.reason, remedy=finding.remedy)
+        for finding in findings
+    ]
+
+
+_NAMED_FILES = {"routing.route_set": "route-sets", "guardrails.policy_set": "guardrails"}
+
+
+def _missing_files(folder: Path, values: Mapping[str, object]) -> Iterator[Finding]:
+    for key, subfolder in _NAMED_FILES.items():
+        if key in values and not (folder / subfolder / f"{values[key]}.toml").is_file():
+            available = ", ".join(environment_names(folder / subfolder)) or "none yet"
+            yield Finding(
+                key=key,
+                value=values[key],
+                reason=f"there is no file {values[key]}.toml in {folder / subfolder}",
+                remedy=f"use one of: {available}",
+            )
+
+
+def _policy_file(folder: Path, values: Mapping[str, object]) -> Path | None:
+    key = "guardrails.policy_set"
+    file = folder / _NAMED_FILES[key] / f"{values.get(key)}.toml"
+    return file if file.is_file() else None
+
+
+if __name__ == "__main__":
+    from stacks.settings_command import main
+
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,321 @@
+"""What must hold between settings.
+
+A rule names the dotted keys it reads and gets their values, in that order; it runs wherever all of
+them are well-formed, so one malformed setting hides no other mistake.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from stacks.settings_errors import Finding
+from stacks.settings_sections import Bedrock, Google, Llama, ScheduledFloor
+
+PRODUCTION = "production"
+
+EU_REGIONS = frozenset(
+    {"eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3", "eusc-de-east-1"}
+)
+"""AWS regions inside the EU. Not London (eu-west-2) and not Zurich (eu-central-2)."""
+
+EU_VERTEX_LOCATIONS = frozenset(
+    {
+        "eu",
+        *(f"europe-west{number}" for number in (1, 3, 4, 8, 9, 10, 12)),
+        "europe-southwest1",
+        "europe-north1",
+        "europe-north2",
+        "europe-central2",
+    }
+)
+"""Vertex locations inside the EU. Not London (europe-west2) and not Zurich (europe-west6)."""
+
+GUARDRAIL_PROFILES = {"eu": "eu.guardrail.v1:0", "us": "us.guardrail.v1:0", "ap": "apac.guardrail.v1:0"}
+"""Guardrail profiles by the first part of the region, https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-cross-region-support.html"""
+
+_GIB = 1024
+FARGATE_MEMORY_MIB: Mapping[int, tuple[int, ...]] = {
+    256: (512, 1024, 2048),
+    512: tuple(range(1 * _GIB, 4 * _GIB + 1, _GIB)),
+    1024: tuple(range(2 * _GIB, 8 * _GIB + 1, _GIB)),
+    2048: tuple(range(4 * _GIB, 16 * _GIB + 1, _GIB)),
+    4096: tuple(range(8 * _GIB, 30 * _GIB + 1, _GIB)),
+    8192: tuple(range(16 * _GIB, 60 * _GIB + 1, 4 * _GIB)),
+    16384: tuple(range(32 * _GIB, 120 * _GIB + 1, 8 * _GIB)),
+}
+"""Memory for each CPU size, https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html"""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A check and the dotted keys whose values it takes, in order."""
+
+    keys: tuple[str, ...]
+    check: Callable[..., Iterator[Finding]]
+
+
+def findings(values: Mapping[str, object]) -> Iterator[Finding]:
+    """Everything the rules object to.
+
+    `values` maps the dotted keys that are well-formed to their values; `name` is the environment's.
+    """
+    for rule in _RULES:
+        if all(key in values for key in rule.keys):
+            yield from rule.check(*(values[key] for key in rule.keys))
+
+
+def _zones_belong_to_region(region: str, zones: tuple[str, ...]) -> Iterator[Finding]:
+    remedy = (
+        f"name two or three different zones of the region: {', '.join(region + letter for letter in 'abc')}"
+    )
+    key = "deployment.availability_zones"
+    for position, zone in enumerate(zones):
+        if not (zone.startswith(region) and len(zone) == len(region) + 1 and zone[-1].isalpha()):
+            yield Finding(
+                key=f"{key}.{position}", value=zone, reason=f"it is no zone of {region}", remedy=remedy
+            )
+    if len(set(zones)) < len(zones):
+        yield Finding(key=key, value=zones, reason="a zone is named twice", remedy=remedy)
+
+
+def _region_is_in_the_eu(eu_only: bool, region: str) -> Iterator[Finding]:
+    if eu_only and region not in EU_REGIONS:
+        yield Finding(
+            key="deployment.region",
+            value=region,
+            reason="eu_only holds and this region is not inside the EU",
+            remedy=f"use one of {', '.join(sorted(EU_REGIONS))}, or set deployment.eu_only = false",
+        )
+
+
+def _region_has_a_guardrail_profile(region: str) -> Iterator[Finding]:
+    if region.split("-")[0] not in GUARDRAIL_PROFILES:
+        yield Finding(
+            key="deployment.region",
+            value=region,
+            reason="Bedrock has no guardrail profile of the standard tier for it",
+            remedy=f"use a region that starts with one of {', '.join(GUARDRAIL_PROFILES)}",
+        )
+
+
+def _production_is_protected(name: str, stateful_protection: bool) -> Iterator[Finding]:
+    if name == PRODUCTION and not stateful_protection:
+        yield Finding(
+            key="deployment.stateful_protection",
+            value=stateful_protection,
+            reason="production data could be deleted with a stack",
+            remedy="set it to true",
+        )
+
+
+def _nat_gateways_fit_zones(name: str, nat_gateways: int, zones: tuple[str, ...]) -> Iterator[Finding]:
+    key = "network.nat_gateways"
+    if nat_gateways > len(zones):
+        yield Finding(
+            key=key,
+            value=nat_gateways,
+            reason=f"there are only {len(zones)} zones to put them in",
+            remedy=f"use at most {len(zones)}, or name more zones in deployment.availability_zones",
+        )
+    elif name == PRODUCTION and nat_gateways < len(zones):
+        yield Finding(
+            key=key,
+            value=nat_gateways,
+            reason="in production the loss of one zone must not cut off the others",
+            remedy=f"use one per zone: {len(zones)}",
+        )
+
+
+def _maximum_not_below_minimum(minimum: int, maximum: int) -> Iterator[Finding]:
+    if maximum < minimum:
+        yield Finding(
+            key="scaling.tasks_maximum",
+            value=maximum,
+            reason=f"it is below scaling.tasks_minimum = {minimum}",
+            remedy=f"use at least {minimum}, or lower scaling.tasks_minimum",
+        )
+
+
+def _production_survives_a_task(name: str, minimum: int) -> Iterator[Finding]:
+    if name == PRODUCTION and minimum < 2:
+        yield Finding(
+            key="scaling.tasks_minimum",
+            value=minimum,
+            reason="in production one task may fail and another must be there",
+            remedy="use at least 2",
+        )
+
+
+def _memory_fits_cpu(cpu_units: int, memory_mib: int) -> Iterator[Finding]:
+    offered = FARGATE_MEMORY_MIB[cpu_units]
+    if memory_mib not in offered:
+        yield Finding(
+            key="scaling.task_memory_mib",
+            value=memory_mib,
+            reason=f"Fargate does not offer it with {cpu_units} CPU units",
+            remedy=f"use one of {', '.join(map(str, offered))}",
+        )
+
+
+def _steps_down_are_slower(scale_out_s: int, scale_in_s: int) -> Iterator[Finding]:
+    if scale_in_s < scale_out_s:
+        yield Finding(
+            key="scaling.scale_in_cooldown_s",
+            value=scale_in_s,
+            reason=f"steps down would come faster than steps up ({scale_out_s} s), and tasks would flap",
+            remedy=f"use at least {scale_out_s}",
+        )
+
+
+def _floors_are_within_limits(
+    floors: tuple[ScheduledFloor, ...], minimum: int, maximum: int
+) -> Iterator[Finding]:
+    for position, floor in enumerate(floors):
+        if not minimum <= floor.tasks_minimum <= maximum:
+            yield Finding(
+                key=f"scaling.scheduled_floors.{position}.tasks_minimum",
+                value=floor.tasks_minimum,
+                reason="a floor must lie between scaling.tasks_minimum and scaling.tasks_maximum",
+                remedy=f"use {minimum} to {maximum}",
+            )
+    if floors and all(floor.tasks_minimum > minimum for floor in floors):
+        yield Finding(
+            key="scaling.scheduled_floors",
+            value=[floor.name for floor in floors],
+            reason="nothing lowers the floor again: it stays raised for ever",
+            remedy=f"add a floor with tasks_minimum = {minimum} at the time it should end",
+        )
+
+
+def _floors_are_well_named(floors: tuple[ScheduledFloor, ...]) -> Iterator[Finding]:
+    names = [floor.name for floor in floors]
+    known_zones = zoneinfo.available_timezones()
+    for position, floor in enumerate(floors):
+        at = f"scaling.scheduled_floors.{position}"
+        if floor.name in names[:position]:
+            yield Finding(
+                key=f"{at}.name",
+                value=floor.name,
+                reason="another floor has this name",
+                remedy="give each floor its own name",
+            )
+        # A machine without a time zone database cannot judge; the file is not wrong for that.
+        if known_zones and floor.time_zone not in known_zones:
+            yield Finding(
+                key=f"{at}.time_zone",
+                value=floor.time_zone,
+                reason="there is no such time zone",
+                remedy="use an IANA name, e.g. Europe/Berlin",
+            )
+
+
+def _certificate_is_in_region(certificate_arn: str | None, region: str) -> Iterator[Finding]:
+    if certificate_arn and certificate_arn.split(":")[3] != region:
+        yield Finding(
+            key="gateway.certificate_arn",
+            value=certificate_arn,
+            reason=f"a load balancer in {region} can only use a certificate of its own region",
+            remedy=f"request or import the certificate in {region}",
+        )
+
+
+def _google_is_complete(google: Google) -> Iterator[Finding]:
+    if google.enabled and not google.project:
+        yield Finding(
+            key="providers.google.project",
+            value=google.project,
+            reason="Google is enabled and the address of a model contains the project",
+            remedy="set the Google Cloud project id, or providers.google.enabled = false",
+        )
+
+
+def _google_processes_in_the_eu(eu_only: bool, google: Google) -> Iterator[Finding]:
+    if not (eu_only and google.enabled):
+        return
+    if google.location not in EU_VERTEX_LOCATIONS:
+        yield Finding(
+            key="providers.google.location",
+            value=google.location,
+            reason="eu_only holds and this location is not inside the EU",
+            remedy='use "eu" or a location such as europe-west4',
+        )
+        return
+    hosts = (
+        f"aiplatform.{google.location}.rep.googleapis.com",
+        f"{google.location}-aiplatform.googleapis.com",
+    )
+    allowed = hosts[:1] if google.location == "eu" else hosts
+    if google.host not in allowed:
+        yield Finding(
+            key="providers.google.base_url",
+            value=google.base_url,
+            reason=f"eu_only holds and this endpoint does not promise processing in {google.location}",
+            remedy=f"use {' or '.join(f'https://{host}' for host in allowed)}",
+        )
+
+
+def _llama_is_complete(llama: Llama) -> Iterator[Finding]:
+    if llama.enabled and not llama.base_url:
+        yield Finding(
+            key="providers.llama.base_url",
+            value=llama.base_url,
+            reason="the Llama endpoint is enabled and has no address",
+            remedy="set it, e.g. https://llama.example.com/v1, or providers.llama.enabled = false",
+        )
+
+
+def _llama_processes_in_the_eu(eu_only: bool, llama: Llama) -> Iterator[Finding]:
+    if eu_only and llama.enabled and not llama.eu_processing:
+        yield Finding(
+            key="providers.llama.eu_processing",
+            value=llama.eu_processing,
+            reason=f"eu_only holds and nobody vouches that {llama.host or 'the endpoint'} is in the EU",
+            remedy="set it to true once you have it in writing, or providers.llama.enabled = false",
+        )
+
+
+def _somebody_answers(bedrock: Bedrock, google: Google, llama: Llama) -> Iterator[Finding]:
+    if not (bedrock.enabled or google.enabled or llama.enabled):
+        yield Finding(
+            key="providers",
+            value="all disabled",
+            reason="no request could be answered",
+            remedy="enable at least one of providers.bedrock, providers.google, providers.llama",
+        )
+
+
+def _cpu_alarm_is_above_target(alarm_percent: int, target_percent: int) -> Iterator[Finding]:
+    if alarm_percent <= target_percent:
+        yield Finding(
+            key="monitoring.cpu_alarm_percent",
+            value=alarm_percent,
+            reason=f"scaling aims at {target_percent} %, so the alarm would fire all the time",
+            remedy=f"use more than {target_percent}",
+        )
+
+
+_RULES = (
+    Rule(("deployment.region", "deployment.availability_zones"), _zones_belong_to_region),
+    Rule(("deployment.eu_only", "deployment.region"), _region_is_in_the_eu),
+    Rule(("deployment.region",), _region_has_a_guardrail_profile),
+    Rule(("name", "deployment.stateful_protection"), _production_is_protected),
+    Rule(("name", "network.nat_gateways", "deployment.availability_zones"), _nat_gateways_fit_zones),
+    Rule(("scaling.tasks_minimum", "scaling.tasks_maximum"), _maximum_not_below_minimum),
+    Rule(("name", "scaling.tasks_minimum"), _production_survives_a_task),
+    Rule(("scaling.task_cpu_units", "scaling.task_memory_mib"), _memory_fits_cpu),
+    Rule(("scaling.scale_out_cooldown_s", "scaling.scale_in_cooldown_s"), _steps_down_are_slower),
+    Rule(
+        ("scaling.scheduled_floors", "scaling.tasks_minimum", "scaling.tasks_maximum"),
+        _floors_are_within_limits,
+    ),
+    Rule(("scaling.scheduled_floors",), _floors_are_well_named),
+    Rule(("gateway.certificate_arn", "deployment.region"), _certificate_is_in_region),
+    Rule(("providers.google",), _google_is_complete),
+    Rule(("deployment.eu_only", "providers.google"), _google_processes_in_the_eu),
+    Rule(("providers.llama",), _llama_is_complete),
+    Rule(("deployment.eu_only", "providers.llama"), _llama_processes_in_the_eu),
+    Rule(("providers.bedrock", "providers.google", "providers.llama"), _somebody_answers),
+    Rule(("monitoring.cpu_alarm_percent", "scaling.cpu_target_percent"), _cpu_alarm_is_above_target),
+)
