@@ -1,0 +1,1 @@
+"""What is deployed: the typed environments and one module per stack."""

@@ -1,0 +1,1 @@
+"""Constructs the stacks are wired from, one concept a module."""
