@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -70,7 +71,8 @@ def _reason(details: ErrorDetails) -> str:
         return "there is no such setting"
     if details["type"] == "missing":
         return "it is required"
-    return details["msg"].replace("Input should", "it should").replace("String should", "it should")
+    message = re.sub(r"^\w+ should", "it should", details["msg"])
+    return message.replace(" after validation", "")
 
 
 def _remedy(model: type[BaseModel], details: ErrorDetails) -> str:
@@ -81,9 +83,39 @@ def _remedy(model: type[BaseModel], details: ErrorDetails) -> str:
     if "remedy" in context:
         return str(context["remedy"])
     field = _field_at(model, location)
-    if field is None or not field.description:
-        return "give a value of that form"
-    return field.description if details["type"] != "missing" else f"add it. {field.description}"
+    steps = (_instruction(details["type"], context, field), field.description if field else None)
+    return " ".join(step for step in steps if step) or "give a value of that form"
+
+
+def _instruction(kind: str, context: Mapping[str, object], field: FieldInfo | None) -> str:
+    if kind in ("literal_error", "enum"):
+        return f"Use {context['expected']}."
+    if kind.startswith(("greater_than", "less_than")) and field is not None:
+        return _range_of(field)
+    return _INSTRUCTIONS.get(kind, "")
+
+
+_INSTRUCTIONS = {
+    "missing": "Add it.",
+    "int_type": "Write a whole number, without quotes.",
+    "float_type": "Write a number, without quotes.",
+    "bool_type": "Write true or false, without quotes.",
+    "string_type": "Write text in quotes.",
+    "tuple_type": "Write a list in brackets.",
+    "model_type": "Write a table.",
+    "model_attributes_type": "Write a table.",
+}
+
+
+def _range_of(field: FieldInfo) -> str:
+    bounds = {
+        name: getattr(constraint, name)
+        for constraint in field.metadata
+        for name in ("ge", "gt", "le", "lt")
+        if hasattr(constraint, name)
+    }
+    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    return f"Use {', '.join(f'{words[name]} {bound}' for name, bound in bounds.items())}."
 
 
 def _remedy_for_unknown(model: type[BaseModel], location: tuple[int | str, ...]) -> str:

@@ -15,9 +15,7 @@ from stacks.settings_sections import Bedrock, Google, Llama, ScheduledFloor
 
 PRODUCTION = "production"
 
-EU_REGIONS = frozenset(
-    {"eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3", "eusc-de-east-1"}
-)
+EU_REGIONS = frozenset({"eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3"})
 """AWS regions inside the EU. Not London (eu-west-2) and not Zurich (eu-central-2)."""
 
 EU_VERTEX_LOCATIONS = frozenset(
@@ -172,6 +170,8 @@ def _steps_down_are_slower(scale_out_s: int, scale_in_s: int) -> Iterator[Findin
 def _floors_are_within_limits(
     floors: tuple[ScheduledFloor, ...], minimum: int, maximum: int
 ) -> Iterator[Finding]:
+    if maximum < minimum:
+        return
     for position, floor in enumerate(floors):
         if not minimum <= floor.tasks_minimum <= maximum:
             yield Finding(

@@ -215,7 +215,7 @@ class Gateway(Section):
         default=None,
         pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[A-Za-z0-9-]+$",
         description="ACM certificate of the load balancer, in the same region. Without it the listener "
-        "speaks plain HTTP inside the VPC. Changing between the two replaces the listener: seconds without service.",
+        "speaks plain HTTP inside the VPC. Going from one to the other replaces the listener.",
     )
     maximum_body_bytes: int = Field(
         ge=1024, le=52_428_800, description="Largest request accepted; above it the answer is 413."

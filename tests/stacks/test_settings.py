@@ -1,0 +1,400 @@
+"""The settings as an SRE and a platform engineer meet them."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stacks.settings import Environment, Mistake, SettingsError, environment_names, load
+from stacks.settings_command import ENVIRONMENTS, main, schema
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the environment files that a test may spoil."""
+    return Path(shutil.copytree(ENVIRONMENTS, tmp_path / "environments"))
+
+
+def change(file: Path, **replacements: str) -> None:
+    """Give each key, wherever it stands, another value (as TOML text)."""
+    lines = file.read_text().splitlines()
+    for key, value in replacements.items():
+        positions = [number for number, line in enumerate(lines) if line.startswith(f"{key} =")]
+        assert positions, f"{file.name} has no {key}"
+        lines[positions[0]] = f"{key} = {value}"
+    file.write_text("\n".join(lines))
+
+
+def mistakes_in(file: Path) -> dict[str, Mistake]:
+    with pytest.raises(SettingsError) as refused:
+        load(file)
+    return {mistake.key: mistake for mistake in refused.value.mistakes}
+
+
+def changed(folder: Path, name: str = "production", **replacements: str) -> dict[str, Mistake]:
+    change(folder / f"{name}.toml", **replacements)
+    return mistakes_in(folder / f"{name}.toml")
+
+
+@pytest.mark.parametrize("name", ["local", "development", "staging", "production"])
+def test_every_environment_of_the_repository_loads(name: str):
+    environment = load(ENVIRONMENTS / f"{name}.toml")
+
+    assert environment.name == name
+    assert environment.stack_prefix == f"ai-orchestration-{name}"
+    assert environment.is_production == (name == "production")
+
+
+def test_settings_cannot_be_changed_after_loading():
+    environment = load(ENVIRONMENTS / "local.toml")
+
+    with pytest.raises(ValueError, match="frozen"):
+        environment.scaling.tasks_minimum = 9  # type: ignore[misc]
+
+
+def test_an_sre_sees_every_mistake_at_once_with_file_key_value_reason_and_remedy(folder: Path):
+    file = folder / "production.toml"
+    text = file.read_text().replace("scale_out_cooldown_s", "scale_out_cooldwn_s")
+    file.write_text(text)
+
+    mistakes = changed(
+        folder,
+        tasks_maximum="2",
+        cpu_target_percent="0",
+        region='"us-east-1"',
+        availability_zones='["eu-central-1a"]',
+        nat_gateways="1",
+    )
+
+    assert {
+        "scaling.tasks_maximum": 2,
+        "scaling.cpu_target_percent": 0,
+        "scaling.scale_out_cooldwn_s": 30,
+        "deployment.region": "us-east-1",
+        "deployment.availability_zones": ["eu-central-1a"],
+    }.items() <= {key: mistake.value for key, mistake in mistakes.items()}.items()
+    for mistake in mistakes.values():
+        assert mistake.file == file
+        assert mistake.reason
+        assert mistake.remedy
+        for part in (str(file), mistake.key, mistake.reason, mistake.remedy):
+            assert part in str(mistake)
+
+
+def test_a_mistake_in_one_setting_does_not_hide_one_between_its_neighbours(folder: Path):
+    mistakes = changed(folder, cpu_target_percent="0", tasks_maximum="2", task_memory_mib="1000")
+
+    assert {"scaling.cpu_target_percent", "scaling.tasks_maximum", "scaling.task_memory_mib"} <= set(mistakes)
+
+
+def test_an_unknown_key_is_refused_and_the_near_one_is_named(folder: Path):
+    file = folder / "production.toml"
+    file.write_text(file.read_text().replace("drain_time_s", "drain_tme_s"))
+
+    mistakes = mistakes_in(file)
+
+    assert "drain_time_s" in mistakes["scaling.drain_tme_s"].remedy
+    assert mistakes["scaling.drain_time_s"].reason == "it is required"
+
+
+def test_an_unknown_section_is_refused(folder: Path):
+    file = folder / "local.toml"
+    file.write_text(file.read_text() + "\n[firewalls]\non = true\n")
+
+    assert "firewalls" in mistakes_in(file)
+
+
+def test_a_missing_section_is_one_mistake(folder: Path):
+    file = folder / "local.toml"
+    text = file.read_text()
+    file.write_text(text[: text.index("[cache]")] + text[text.index("[monitoring]") :])
+
+    assert list(mistakes_in(file)) == ["cache"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "key"),
+    [
+        ("tasks_maximum", "21", "scaling.tasks_maximum"),
+        ("requests_per_task_per_minute", "0", "scaling.requests_per_task_per_minute"),
+        ("latency_target_ms", "0", "scaling.latency_target_ms"),
+        ("drain_time_s", "111", "scaling.drain_time_s"),
+        ("task_cpu_units", "1000", "scaling.task_cpu_units"),
+        ("task_memory_mib", "16384", "scaling.task_memory_mib"),
+        ("scale_in_cooldown_s", "5", "scaling.scale_in_cooldown_s"),
+        ("stateful_protection", "false", "deployment.stateful_protection"),
+        ("account", '"1234"', "deployment.account"),
+        ("account", "333333333333", "deployment.account"),
+        ("nat_gateways", "1", "network.nat_gateways"),
+        ("cidr", '"10.30.0.0/24"', "network.cidr"),
+        ("cidr", '"8.8.0.0/16"', "network.cidr"),
+        ("cidr", '"ten"', "network.cidr"),
+        ("flow_log_retention_days", "2", "network.flow_log_retention_days"),
+        ("log_retention_days", "91", "gateway.log_retention_days"),
+        ("architecture", '"arm"', "gateway.architecture"),
+        ("log_level", '"info"', "gateway.log_level"),
+        ("maximum_body_bytes", '"10 MB"', "gateway.maximum_body_bytes"),
+        ("error_rate_percent", "0", "monitoring.error_rate_percent"),
+        ("cpu_alarm_percent", "55", "monitoring.cpu_alarm_percent"),
+        ("maximum_ecpu_per_second", "999", "cache.maximum_ecpu_per_second"),
+    ],
+)
+def test_a_value_out_of_bounds_is_the_only_mistake_reported(folder: Path, setting: str, value: str, key: str):
+    assert list(changed(folder, **{setting: value})) == [key]
+
+
+def test_production_runs_more_than_one_task(folder: Path):
+    assert "scaling.tasks_minimum" in changed(folder, tasks_minimum="1")
+
+
+@pytest.mark.parametrize(
+    ("zones", "reason"),
+    [
+        ('["eu-central-1a", "eu-west-1b"]', "no zone of eu-central-1"),
+        ('["eu-central-1a", "eu-central-1a"]', "named twice"),
+        ('["eu-central-1a"]', "at least 2"),
+    ],
+)
+def test_zones_are_two_or_three_different_ones_of_the_region(folder: Path, zones: str, reason: str):
+    (mistake,) = changed(folder, "development", availability_zones=zones).values()
+
+    assert mistake.key.startswith("deployment.availability_zones")
+    assert reason in mistake.reason
+
+
+def test_more_nat_gateways_than_zones_are_refused(folder: Path):
+    assert list(changed(folder, "development", nat_gateways="3")) == ["network.nat_gateways"]
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-2", "eu-central-2"])
+def test_eu_only_refuses_a_region_that_is_not_inside_the_eu(folder: Path, region: str):
+    zones = json.dumps([f"{region}{letter}" for letter in "ab"])
+
+    mistakes = changed(folder, "development", region=f'"{region}"', availability_zones=zones)
+
+    assert list(mistakes) == ["deployment.region"]
+    assert "eu-central-1" in mistakes["deployment.region"].remedy
+
+
+def test_a_region_elsewhere_is_accepted_where_eu_only_does_not_hold(folder: Path):
+    zones = '["us-east-1a", "us-east-1b"]'
+    file = folder / "development.toml"
+    change(file, region='"us-east-1"', availability_zones=zones, eu_only="false")
+
+    assert load(file).guardrail_profile == "us.guardrail.v1:0"
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('base_url = "https://aiplatform.googleapis.com"', "providers.google.base_url"),
+        ('base_url = "http://aiplatform.eu.rep.googleapis.com"', "providers.google.base_url"),
+        ('base_url = "https://aiplatform.eu.rep.googleapis.com.evil.example"', "providers.google.base_url"),
+        ('location = "global"', "providers.google.location"),
+        ('location = "europe-west2"', "providers.google.location"),
+    ],
+)
+def test_eu_only_refuses_a_google_endpoint_without_residency(folder: Path, line: str, key: str):
+    file = folder / "production.toml"
+    file.write_text(file.read_text().replace("[providers.google]\n", f"[providers.google]\n{line}\n"))
+
+    assert list(mistakes_in(file)) == [key]
+
+
+def test_eu_only_refuses_a_llama_endpoint_nobody_vouches_for(folder: Path):
+    assert list(changed(folder, "local", eu_processing="false")) == ["providers.llama.eu_processing"]
+
+
+def test_an_enabled_provider_needs_its_address(folder: Path):
+    file = folder / "local.toml"
+    lines = [line for line in file.read_text().splitlines() if not line.startswith(("base_url", "project"))]
+    file.write_text("\n".join(lines))
+
+    assert set(mistakes_in(file)) == {"providers.google.project", "providers.llama.base_url"}
+
+
+def test_at_least_one_provider_answers(folder: Path):
+    file = folder / "production.toml"
+    file.write_text(file.read_text().replace("enabled = true", "enabled = false"))
+
+    assert list(mistakes_in(file)) == ["providers"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("cron(30 6 ? * MON-FRI *)", "30 6 * * 1-5", "scaling.scheduled_floors.0.schedule"),
+        ("cron(30 6 ? * MON-FRI *)", "cron(30 6 1 * MON *)", "scaling.scheduled_floors.0.schedule"),
+        ("tasks_minimum = 6", "tasks_minimum = 2", "scaling.scheduled_floors.0.tasks_minimum"),
+        ('name = "evening"', 'name = "office-hours"', "scaling.scheduled_floors.1.name"),
+    ],
+)
+def test_a_scheduled_floor_that_cannot_work_is_refused(folder: Path, old: str, new: str, key: str):
+    file = folder / "production.toml"
+    file.write_text(file.read_text().replace(old, new))
+
+    assert list(mistakes_in(file)) == [key]
+
+
+def test_a_scheduled_floor_that_is_never_lowered_again_is_refused(folder: Path):
+    file = folder / "production.toml"
+    text = file.read_text()
+    evening = text.index('[[scaling.scheduled_floors]]\nname = "evening"')
+    file.write_text(text[:evening] + text[text.index("[gateway]") :])
+
+    (mistake,) = mistakes_in(file).values()
+
+    assert mistake.key == "scaling.scheduled_floors"
+    assert "tasks_minimum = 3" in mistake.remedy
+
+
+def test_a_certificate_of_another_region_is_refused(folder: Path):
+    file = folder / "production.toml"
+    arn = "arn:aws:acm:eu-west-1:333333333333:certificate/0a1b"
+    file.write_text(file.read_text().replace("[gateway]\n", f'[gateway]\ncertificate_arn = "{arn}"\n'))
+
+    assert list(mistakes_in(file)) == ["gateway.certificate_arn"]
+
+
+def test_malformed_toml_is_reported_with_its_place(folder: Path):
+    file = folder / "local.toml"
+    file.write_text("[deployment\n")
+
+    (mistake,) = mistakes_in(file).values()
+
+    assert mistake.file == file
+    assert "line 1" in mistake.reason
+
+
+def test_a_missing_file_names_the_environments_there_are(folder: Path):
+    (mistake,) = mistakes_in(folder / "prod.toml").values()
+
+    assert mistake.remedy == "use one of: development, local, production, staging"
+
+
+def test_a_route_set_or_policy_set_that_does_not_exist_is_refused(folder: Path):
+    mistakes = changed(folder, route_set='"nowhere"', policy_set='"nothing"')
+
+    assert set(mistakes) == {"routing.route_set", "guardrails.policy_set"}
+    assert "default" in mistakes["routing.route_set"].remedy
+
+
+def test_a_mistake_in_a_guardrail_policy_is_reported_with_its_own_file(folder: Path):
+    policies = folder / "guardrails" / "default.toml"
+    policies.write_text(policies.read_text().replace('"EMAIL"', '"MAIL"', 1).replace("0.7", "7", 1))
+
+    mistakes = changed(folder, tasks_maximum="2")
+
+    assert mistakes["scaling.tasks_maximum"].file == folder / "production.toml"
+    assert mistakes["domains.general.personal_data.anonymize.0"].file == policies
+    assert mistakes["domains.legal.grounding.grounding_threshold"].value == 7
+
+
+def test_every_domain_of_the_routing_has_a_guardrail(folder: Path):
+    policies = folder / "guardrails" / "default.toml"
+    policies.write_text(policies.read_text().replace("[domains.culinary", "[domains.kitchen"))
+    policies.write_text(policies.read_text().replace("[[domains.culinary", "[[domains.kitchen"))
+
+    (mistake,) = mistakes_in(folder / "local.toml").values()
+
+    assert "culinary" in mistake.reason
+
+
+class TestWhatFollowsFromTheSettings:
+    def test_provider_hosts_are_those_of_enabled_providers_sorted(self, folder: Path):
+        assert load(folder / "production.toml").provider_hosts == (
+            "aiplatform.eu.rep.googleapis.com",
+            "oauth2.googleapis.com",
+        )
+        assert load(folder / "local.toml").provider_hosts == (
+            "aiplatform.eu.rep.googleapis.com",
+            "llama.invalid",
+            "oauth2.googleapis.com",
+        )
+
+    def test_a_disabled_provider_opens_no_host(self, folder: Path):
+        file = folder / "production.toml"
+        file.write_text(
+            file.read_text().replace(
+                "[providers.google]\nenabled = true", "[providers.google]\nenabled = false"
+            )
+        )
+
+        environment = load(file)
+
+        assert environment.provider_hosts == ()
+        assert environment.enabled_providers == ("bedrock",)
+
+    def test_the_drain_time_fits_into_the_times_that_follow_from_it(self, folder: Path):
+        file = folder / "production.toml"
+        change(file, drain_time_s="110")
+
+        environment = load(file)
+
+        assert environment.deregistration_delay_s == 110
+        assert environment.scaling.drain_time_s < environment.stop_timeout_s <= 120
+
+
+def test_local_differs_from_production_in_sizes_and_not_in_what_there_is():
+    local, production = load(ENVIRONMENTS / "local.toml"), load(ENVIRONMENTS / "production.toml")
+
+    assert local.guardrails == production.guardrails
+    assert local.routing == production.routing
+    assert local.deployment.eu_only == production.deployment.eu_only
+
+
+class TestCommand:
+    def test_check_passes_on_the_repository(self, capsys: pytest.CaptureFixture[str]):
+        assert main(["check"]) == 0
+        assert "production" in capsys.readouterr().out
+
+    def test_check_lists_the_mistakes_of_all_files_and_fails(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        change(folder / "local.toml", cpu_target_percent="0")
+        change(folder / "staging.toml", tasks_maximum="1")
+
+        assert main(["check", "--folder", str(folder)]) == 1
+
+        printed = capsys.readouterr().err
+        assert "2 mistakes" in printed
+        assert "local.toml: scaling.cpu_target_percent = 0" in printed
+        assert "staging.toml: scaling.tasks_maximum = 1" in printed
+
+    def test_check_of_one_environment_leaves_the_others_alone(self, folder: Path):
+        change(folder / "local.toml", cpu_target_percent="0")
+
+        assert main(["check", "production", "--folder", str(folder)]) == 0
+
+    def test_it_runs_as_a_module_without_loading_the_cdk(self):
+        program = "import sys, runpy; sys.argv[1:] = ['check']\n" + (
+            "try: runpy.run_module('stacks.settings', run_name='__main__')\n"
+            "except SystemExit as end: assert not end.code\n"
+            "assert 'aws_cdk' not in sys.modules"
+        )
+
+        subprocess.run([sys.executable, "-c", program], check=True, cwd=ENVIRONMENTS.parent)
+
+    @pytest.mark.parametrize(
+        ("of", "file"), [("environment", "schema.json"), ("guardrails", "guardrails/schema.json")]
+    )
+    def test_the_schema_that_editors_read_is_the_one_of_the_code(self, of: str, file: str):
+        assert (ENVIRONMENTS / file).read_text() == schema(of) + "\n"
+
+
+def test_every_setting_is_documented():
+    undocumented = [
+        f"{section}.{name}"
+        for section, field in Environment.model_fields.items()
+        for name, inner in getattr(field.annotation, "model_fields", {}).items()
+        if not inner.description and section != "providers"
+    ]
+
+    assert undocumented == []
+
+
+def test_names_are_those_of_the_files(folder: Path):
+    assert environment_names(folder) == ("development", "local", "production", "staging")
