@@ -30,7 +30,7 @@ class DeniedTopic(Section):
 
     name: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z _!?.-]{0,99}$", description="Short name.")
     definition: str = Field(
-        min_length=1, max_length=1000, description="What belongs to the topic, in one or two sentences."
+        min_length=1, max_length=200, description="What belongs to the topic, in one or two sentences."
     )
     examples: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(
         min_length=1,
@@ -132,6 +132,6 @@ class GuardrailPolicySet(Section):
     """The guardrails of all domains. Unknown domains are served by that of `general`."""
 
     domains: Annotated[
-        dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")], GuardrailPolicy],
+        dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,17}$")], GuardrailPolicy],
         AfterValidator(_covers_required_domains),
     ] = Field(description="Policy by domain: legal, medical, culinary, technical, general, and any of yours.")
