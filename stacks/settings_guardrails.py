@@ -73,7 +73,11 @@ class PersonalData(Section):
 
 
 class Grounding(Section):
-    """Least scores an answer needs where the request brings sources; below, it is refused."""
+    """Least scores an answer needs where the request brings sources; below, it is refused.
+
+    CloudFormation cannot choose the standard tier for this check yet, and the classic one judges
+    English, French and Spanish: do not rely on it for German answers.
+    """
 
     grounding_threshold: float = Field(
         ge=0, le=0.99, description="How far the answer must follow from the sources."

@@ -28,7 +28,7 @@ HTTPS_PORT = 443
 
 
 class ServiceEndpoints(Construct):
-    """Interface endpoints in `subnets`, reachable from `clients` on 443 alone, and the S3 and DynamoDB gateways.
+    """Interface endpoints in `subnets`, reachable from `clients` on 443; gateways to S3 and DynamoDB.
 
     Each endpoint serves principals of this account only, so that credentials of another account, brought
     along by whatever runs in the network, carry nothing out.
