@@ -1,0 +1,59 @@
+"""The CDK app: one environment in, its stacks out.
+
+    cdk synth --context environment=production
+
+Without the context the variable ENVIRONMENT names the environment, and without that it is `local`. The
+environment and what it declares are checked before the CDK is loaded; mistakes end the run with status 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from stacks.declared_models import load_models
+from stacks.route_set import load_route_set
+from stacks.settings import SettingsError, load
+
+ENVIRONMENTS = Path(__file__).parent / "environments"
+
+
+def main(variables: Mapping[str, str]) -> int:
+    """Synthesise one environment; the exit status."""
+    try:
+        environment = load(ENVIRONMENTS / f"{environment_name(variables)}.toml")
+        models = load_models(ENVIRONMENTS / "models")
+        route_set = load_route_set(
+            ENVIRONMENTS / "route-sets" / f"{environment.routing.route_set}.toml",
+            declared=models,
+            enabled_providers=environment.enabled_providers,
+            eu_only=environment.deployment.eu_only,
+        )
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+    import aws_cdk as cdk
+    from cdk_nag import AwsSolutionsChecks
+
+    from stacks.application import build
+
+    # Both name what differs between machines and runs: the Python in use, a temporary directory.
+    app = cdk.App(analytics_reporting=False, stack_traces=False)
+    build(app, environment=environment, models=models, route_set=route_set)
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    app.synth()
+    return 0
+
+
+def environment_name(variables: Mapping[str, str]) -> str:
+    """Which environment is asked for; the CDK CLI hands its context over as JSON in a variable."""
+    context = json.loads(variables.get("CDK_CONTEXT_JSON") or "{}")
+    return str(context.get("environment") or variables.get("ENVIRONMENT") or "local")
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

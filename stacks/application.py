@@ -1,0 +1,119 @@
+"""Everything one environment consists of, in deploy order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from constructs import IConstruct
+
+from stacks.cache import CacheStack
+from stacks.declared_models import DeclaredModel
+from stacks.environment_stack import tags_of
+from stacks.feature_flags import FeatureFlagsStack
+from stacks.gateway import GatewayStack
+from stacks.guardrails import GuardrailsStack
+from stacks.model_registry import ModelRegistryStack
+from stacks.network import NetworkStack
+from stacks.route_set import RouteSet
+from stacks.secrets import SecretsStack
+from stacks.settings import Environment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """The stacks of one environment."""
+
+    network: NetworkStack
+    secrets: SecretsStack
+    model_registry: ModelRegistryStack
+    feature_flags: FeatureFlagsStack
+    guardrails: GuardrailsStack
+    cache: CacheStack
+    gateway: GatewayStack
+
+
+def build(
+    app: cdk.App,
+    *,
+    environment: Environment,
+    models: Sequence[DeclaredModel],
+    route_set: RouteSet,
+) -> Application:
+    """Add the stacks of `environment` to `app`, tagged, in the order in which they are deployed."""
+    for name, value in tags_of(environment).items():
+        cdk.Tags.of(app).add(name, value)
+    network = NetworkStack(app, "Network", environment=environment)
+    secrets = SecretsStack(app, "Secrets", environment=environment)
+    model_registry = ModelRegistryStack(
+        app,
+        "ModelRegistry",
+        environment=environment,
+        models=models,
+        route_set=route_set,
+        table_key=secrets.table_key,
+        log_key=secrets.log_key,
+    )
+    feature_flags = FeatureFlagsStack(
+        app, "FeatureFlags", environment=environment, table_key=secrets.table_key
+    )
+    guardrails = GuardrailsStack(app, "Guardrails", environment=environment)
+    cache = CacheStack(
+        app,
+        "Cache",
+        environment=environment,
+        vpc=network.vpc,
+        isolated_subnets=network.isolated_subnets,
+        gateway_subnets=network.gateway_subnets,
+    )
+    gateway = GatewayStack(
+        app,
+        "Gateway",
+        environment=environment,
+        vpc=network.vpc,
+        subnets=network.gateway_subnets,
+        models=models,
+        registry_table=model_registry.table,
+        route_set_parameter_name=model_registry.route_set.parameter_name,
+        flag_parameter_path=feature_flags.parameter_path,
+        client_keys=secrets.client_keys,
+        admin_keys=secrets.admin_keys,
+        google=secrets.google,
+        llama=secrets.llama,
+        secrets_key=secrets.secrets_key,
+        table_key=secrets.table_key,
+        log_key=secrets.log_key,
+    )
+    application = Application(
+        network=network,
+        secrets=secrets,
+        model_registry=model_registry,
+        feature_flags=feature_flags,
+        guardrails=guardrails,
+        cache=cache,
+        gateway=gateway,
+    )
+    for producer in locked_while_in_use(application):
+        cdk.CrossStackReferences.of(producer).produce(cdk.ReferenceStrength.STRONG)
+    return application
+
+
+def locked_while_in_use(application: Application) -> Sequence[IConstruct]:
+    """What CloudFormation must refuse to replace or delete while another stack uses it.
+
+    References to everything else are weak, so that no stack locks another one.
+    """
+    secrets = application.secrets
+    return (
+        application.network.vpc,
+        secrets.secrets_key,
+        secrets.table_key,
+        secrets.log_key,
+        secrets.client_keys,
+        secrets.admin_keys,
+        secrets.google,
+        secrets.llama,
+        application.model_registry.table,
+        application.feature_flags.table,
+    )

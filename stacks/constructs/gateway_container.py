@@ -1,0 +1,96 @@
+"""The gateway's container: its image, what it is told, and what it may not do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stacks.acknowledgements import acknowledge
+from stacks.settings import Architecture, Environment
+
+IMAGE_DIRECTORY = Path(__file__).parents[2] / "gateway_image"
+PORT = 8080
+NOBODY = "65532:65532"
+"""User and group of the image; they own nothing in it."""
+
+
+class GatewayContainer(Construct):
+    """A Fargate task definition with one container: no root, no writable file system, no secret in sight."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        environment: Environment,
+        variables: Mapping[str, str],
+        task_role: iam.IRole,
+        log_group: logs.ILogGroup,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.task_definition = ecs.FargateTaskDefinition(
+            self,
+            "Task",
+            cpu=environment.scaling.task_cpu_units,
+            memory_limit_mib=environment.scaling.task_memory_mib,
+            runtime_platform=ecs.RuntimePlatform(
+                cpu_architecture=_cpu_architecture(environment),
+                operating_system_family=ecs.OperatingSystemFamily.LINUX,
+            ),
+            task_role=task_role,
+        )
+        self.task_definition.add_container(
+            "gateway",
+            image=ecs.ContainerImage.from_docker_image_asset(
+                ecr_assets.DockerImageAsset(
+                    self, "Image", directory=str(IMAGE_DIRECTORY), platform=_image_platform(environment)
+                )
+            ),
+            environment=dict(variables),
+            port_mappings=[ecs.PortMapping(container_port=PORT)],
+            logging=ecs.LogDriver.aws_logs(
+                stream_prefix="gateway", log_group=log_group, mode=ecs.AwsLogDriverMode.NON_BLOCKING
+            ),
+            health_check=ecs.HealthCheck(
+                command=["CMD", "python", "-m", "gateway", "health"],
+                interval=cdk.Duration.seconds(10),
+                timeout=cdk.Duration.seconds(5),
+                retries=3,
+                start_period=cdk.Duration.seconds(30),
+            ),
+            stop_timeout=cdk.Duration.seconds(environment.stop_timeout_s),
+            readonly_root_filesystem=True,
+            user=NOBODY,
+            privileged=False,
+        )
+        acknowledge(
+            self.task_definition,
+            "AwsSolutions-ECS2",
+            reason="The variables hold names, addresses and limits. Secrets are named by ARN only.",
+        )
+        execution_role = self.task_definition.obtain_execution_role()
+        assert isinstance(execution_role, iam.Role)  # noqa: S101 - created by the task definition
+        acknowledge(
+            execution_role,
+            "AwsSolutions-IAM5[Resource::*]",
+            reason="ecr:GetAuthorizationToken knows no resource; pulling is limited to one repository.",
+        )
+
+
+def _cpu_architecture(environment: Environment) -> ecs.CpuArchitecture:
+    if environment.gateway.architecture is Architecture.ARM64:
+        return ecs.CpuArchitecture.ARM64
+    return ecs.CpuArchitecture.X86_64
+
+
+def _image_platform(environment: Environment) -> ecr_assets.Platform:
+    if environment.gateway.architecture is Architecture.ARM64:
+        return ecr_assets.Platform.LINUX_ARM64
+    return ecr_assets.Platform.LINUX_AMD64

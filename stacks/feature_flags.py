@@ -1,0 +1,65 @@
+"""FeatureFlags: what operators switch while the gateway runs, first in parameters, then in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+from stacks.environment_stack import EnvironmentStack
+from stacks.settings import Environment
+
+KILL_SWITCHES = ("all", "bedrock", "google", "llama")
+
+FLAGS: Mapping[str, tuple[str, ...]] = {
+    "rollout-stage": ("off", "shadow", "canary", "active"),
+    **{f"kill-switch.{target}": ("off", "on") for target in KILL_SWITCHES},
+}
+"""Every flag and the values it may have; the first is the one it is deployed with."""
+
+
+class FeatureFlagsStack(EnvironmentStack):
+    """Owns one parameter for each flag, deployed `off`, and the flag table.
+
+    A deploy does not touch a flag that an operator has set since.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        environment: Environment,
+        table_key: kms.IKey,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            environment=environment,
+            description="Flags that operators switch while the AI gateway runs",
+            stateful=True,
+        )
+        self.parameter_path = f"/ai-orchestration/{environment.name}/flags"
+        for name, values in FLAGS.items():
+            ssm.StringParameter(
+                self,
+                name,
+                parameter_name=f"{self.parameter_path}/{name}",
+                string_value=values[0],
+                allowed_pattern=f"^({'|'.join(values)})$",
+                description=f"One of {', '.join(values)}",
+            )
+        self.table = dynamodb.TableV2(
+            self,
+            "FlagTable",
+            partition_key=dynamodb.Attribute(name="flag", type=dynamodb.AttributeType.STRING),
+            encryption=dynamodb.TableEncryptionV2.customer_managed_key(table_key),
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=environment.deployment.stateful_protection,
+            removal_policy=self.removal_policy,
+        )

@@ -1,0 +1,184 @@
+"""Gateway: the service that applications call, behind an internal load balancer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from stacks.constructs.encrypted_log_group import EncryptedLogGroup
+from stacks.constructs.gateway_container import PORT, GatewayContainer
+from stacks.constructs.gateway_load_balancer import GatewayLoadBalancer
+from stacks.constructs.gateway_permissions import GatewayTaskRole
+from stacks.constructs.gateway_scaling import scale
+from stacks.declared_models import DeclaredModel
+from stacks.environment_stack import EnvironmentStack
+from stacks.settings import Environment
+
+HTTPS_PORT = 443
+
+
+class GatewayStack(EnvironmentStack):
+    """Owns the cluster, the service and its scaling, the load balancer and the gateway's log.
+
+    `service`, `target_group` and `load_balancer` are what monitoring watches.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        environment: Environment,
+        vpc: ec2.IVpc,
+        subnets: Sequence[ec2.ISubnet],
+        models: Sequence[DeclaredModel],
+        registry_table: dynamodb.TableV2,
+        route_set_parameter_name: str,
+        flag_parameter_path: str,
+        client_keys: secretsmanager.Secret,
+        admin_keys: secretsmanager.Secret,
+        google: secretsmanager.Secret,
+        llama: secretsmanager.Secret,
+        secrets_key: kms.IKey,
+        table_key: kms.IKey,
+        log_key: kms.IKey,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            environment=environment,
+            description="The AI gateway's service, its scaling and its load balancer",
+        )
+        providers = environment.providers
+        provider_secrets = {
+            name: secret
+            for name, secret, enabled in (
+                ("GOOGLE_SECRET", google, providers.google.enabled),
+                ("LLAMA_SECRET", llama, providers.llama.enabled),
+            )
+            if enabled
+        }
+        task_role = GatewayTaskRole(
+            self,
+            "TaskRole",
+            registry_table=registry_table,
+            table_key=table_key,
+            parameter_names=[route_set_parameter_name],
+            parameter_paths=[flag_parameter_path],
+            secrets=[client_keys, admin_keys, *provider_secrets.values()],
+            secrets_key=secrets_key,
+            invocable=models if providers.bedrock.enabled else (),
+        )
+        log_group = EncryptedLogGroup(
+            self,
+            "Logs",
+            key=log_key,
+            retention_days=environment.gateway.log_retention_days,
+            removal_policy=self.removal_policy,
+        )
+        container = GatewayContainer(
+            self,
+            "Container",
+            environment=environment,
+            variables={
+                **_settings(environment),
+                "MODEL_REGISTRY_TABLE": registry_table.table_name,
+                "ROUTE_SET_PARAMETER": route_set_parameter_name,
+                "FLAG_PARAMETERS": flag_parameter_path,
+                "CLIENT_KEYS_SECRET": client_keys.secret_arn,
+                "ADMIN_KEYS_SECRET": admin_keys.secret_arn,
+                **{name: secret.secret_arn for name, secret in provider_secrets.items()},
+            },
+            task_role=task_role,
+            log_group=log_group,
+        )
+        placement = ec2.SubnetSelection(subnets=list(subnets))
+        front_door = GatewayLoadBalancer(
+            self, "FrontDoor", environment=environment, vpc=vpc, subnets=placement
+        )
+        self.load_balancer = front_door.load_balancer
+        self.target_group = front_door.target_group
+        self.cluster = ecs.Cluster(
+            self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENHANCED
+        )
+        self.service = self._service(
+            task_definition=container.task_definition, subnets=placement, front_door=front_door
+        )
+        scale(self.service, target_group=self.target_group, scaling=environment.scaling)
+        cdk.CfnOutput(self, "ClusterName", value=self.cluster.cluster_name)
+        cdk.CfnOutput(self, "ServiceName", value=self.service.service_name)
+        cdk.CfnOutput(self, "LoadBalancerDnsName", value=self.load_balancer.load_balancer_dns_name)
+
+    def _service(
+        self,
+        *,
+        task_definition: ecs.FargateTaskDefinition,
+        subnets: ec2.SubnetSelection,
+        front_door: GatewayLoadBalancer,
+    ) -> ecs.FargateService:
+        """The service, without a desired count: a deploy would reset what scaling has chosen."""
+        security_group = ec2.SecurityGroup(
+            self,
+            "TaskSecurityGroup",
+            vpc=self.cluster.vpc,
+            description="Tasks of the AI gateway",
+            allow_all_outbound=False,
+        )
+        security_group.add_egress_rule(
+            ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS_PORT), "AWS services and model providers"
+        )
+        front_door.security_group.connections.allow_to(
+            security_group, ec2.Port.tcp(PORT), "Load balancer to tasks"
+        )
+        service = ecs.FargateService(
+            self,
+            "Service",
+            cluster=self.cluster,
+            task_definition=task_definition,
+            vpc_subnets=subnets,
+            security_groups=[security_group],
+            assign_public_ip=False,
+            availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing.ENABLED,
+            circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
+            health_check_grace_period=cdk.Duration.seconds(60),
+            min_healthy_percent=100,
+            max_healthy_percent=200,
+            enable_ecs_managed_tags=True,
+            propagate_tags=ecs.PropagatedTagSource.SERVICE,
+        )
+        service.attach_to_application_target_group(front_door.target_group)
+        # ECS refuses a service whose target group no listener uses, and a task without its permissions fails.
+        service.node.add_dependency(front_door.listener)
+        service.node.add_dependency(task_definition.task_role)
+        return service
+
+
+def _settings(environment: Environment) -> Mapping[str, str]:
+    """The part of the container's environment that follows from the settings alone."""
+    google, llama = environment.providers.google, environment.providers.llama
+    variables = {
+        "ENVIRONMENT": environment.name,
+        "AWS_REGION": environment.deployment.region,
+        "PORT": str(PORT),
+        "LOG_LEVEL": environment.gateway.log_level,
+        "EU_ONLY": "true" if environment.deployment.eu_only else "false",
+        "PROVIDER_HOSTS": ",".join(environment.provider_hosts),
+        "MAXIMUM_BODY_BYTES": str(environment.gateway.maximum_body_bytes),
+        "DRAIN_TIME_S": str(environment.scaling.drain_time_s),
+    }
+    if google.enabled:
+        variables |= {
+            "GOOGLE_BASE_URL": google.base_url,
+            "GOOGLE_PROJECT": google.project,
+            "GOOGLE_LOCATION": google.location,
+        }
+    if llama.enabled and llama.base_url:
+        variables["LLAMA_BASE_URL"] = llama.base_url
+    return variables

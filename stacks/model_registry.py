@@ -1,0 +1,76 @@
+"""ModelRegistry: which versions of which models there are, and how requests are spread over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+from stacks.constructs.registry_guard import RegistryGuard
+from stacks.declared_models import DeclaredModel
+from stacks.environment_stack import EnvironmentStack
+from stacks.route_set import RouteSet
+from stacks.settings import Environment
+
+TABLE_NAME = "ai_model_registry"
+
+
+class ModelRegistryStack(EnvironmentStack):
+    """Owns the registry table, the guard that fills it, and the parameter with the route set in force."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        environment: Environment,
+        models: Sequence[DeclaredModel],
+        route_set: RouteSet,
+        table_key: kms.IKey,
+        log_key: kms.IKey,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            environment=environment,
+            description="Versions of the models that the AI gateway may call, and the route set in force",
+            stateful=True,
+        )
+        self.table = dynamodb.TableV2(
+            self,
+            "Table",
+            table_name=TABLE_NAME,
+            partition_key=dynamodb.Attribute(name="provider#model", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="version", type=dynamodb.AttributeType.STRING),
+            encryption=dynamodb.TableEncryptionV2.customer_managed_key(table_key),
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=environment.deployment.stateful_protection,
+            removal_policy=self.removal_policy,
+        )
+        self.guard = RegistryGuard(
+            self,
+            "Guard",
+            table=self.table,
+            items=[model.item for model in models],
+            log_key=log_key,
+            log_retention_days=environment.gateway.log_retention_days,
+            table_key=table_key,
+            removal_policy=self.removal_policy,
+        )
+        self.route_set = ssm.StringParameter(
+            self,
+            "RouteSet",
+            parameter_name=f"/ai-orchestration/{environment.name}/route-sets/active",
+            string_value=route_set.text,
+            description="Route set in force; operators may change it without a deploy",
+        )
+        # A route set must never name a version that the table does not hold yet.
+        self.route_set.node.add_dependency(self.guard)
+        cdk.CfnOutput(self, "RegistryTableName", value=self.table.table_name)
+        cdk.CfnOutput(self, "RouteSetParameterName", value=self.route_set.parameter_name)
