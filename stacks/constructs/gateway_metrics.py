@@ -1,0 +1,128 @@
+"""What is measured of a running gateway. Alarms and dashboard read the same definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_lambda as lambda_
+
+PERIOD = cdk.Duration.minutes(1)
+
+REGISTRY_OPERATIONS = (
+    dynamodb.Operation.GET_ITEM,
+    dynamodb.Operation.PUT_ITEM,
+    dynamodb.Operation.QUERY,
+    dynamodb.Operation.SCAN,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """The resources that monitoring looks at. `functions` by the name they are shown with."""
+
+    service: ecs.FargateService
+    load_balancer: elbv2.ApplicationLoadBalancer
+    target_group: elbv2.ApplicationTargetGroup
+    registry_table: dynamodb.ITable
+    functions: Mapping[str, lambda_.IFunction]
+
+
+class GatewayMetrics:
+    """Metrics by the minute."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+
+    def requests(self) -> cloudwatch.Metric:
+        """Requests that reached a task."""
+        return self._watched.load_balancer.metrics.request_count(period=PERIOD, label="Requests")
+
+    def error_rate_percent(self) -> cloudwatch.MathExpression:
+        """Share of answers with a 5xx status, whoever gave it.
+
+        The load balancer counts as requests only those it had a task for, so its own errors are added.
+        """
+        metrics = self._watched.load_balancer.metrics
+        return cloudwatch.MathExpression(
+            expression="100 * (FILL(tasks, 0) + FILL(balancer, 0)) / (FILL(requests, 0) + FILL(balancer, 0))",
+            using_metrics={
+                "tasks": metrics.http_code_target(elbv2.HttpCodeTarget.TARGET_5XX_COUNT, period=PERIOD),
+                "balancer": metrics.http_code_elb(elbv2.HttpCodeElb.ELB_5XX_COUNT, period=PERIOD),
+                "requests": metrics.request_count(period=PERIOD),
+            },
+            period=PERIOD,
+            label="5xx answers, %",
+        )
+
+    def latency_s(self, percentile: int) -> cloudwatch.Metric:
+        """Time until the answer's first byte, in seconds; the providers' time is part of it."""
+        return self._watched.load_balancer.metrics.target_response_time(
+            period=PERIOD, statistic=f"p{percentile}", label=f"p{percentile}, s"
+        )
+
+    def unhealthy_tasks(self) -> cloudwatch.Metric:
+        """Tasks that fail the load balancer's health check."""
+        return self._watched.target_group.metrics.unhealthy_host_count(
+            period=PERIOD, statistic="Maximum", label="Unhealthy tasks"
+        )
+
+    def healthy_tasks(self) -> cloudwatch.Metric:
+        """Tasks that pass it."""
+        return self._watched.target_group.metrics.healthy_host_count(
+            period=PERIOD, statistic="Minimum", label="Healthy tasks"
+        )
+
+    def running_tasks(self) -> cloudwatch.Metric:
+        """Tasks that run, by Container Insights."""
+        service = self._watched.service
+        return cloudwatch.Metric(
+            namespace="ECS/ContainerInsights",
+            metric_name="RunningTaskCount",
+            dimensions_map={
+                "ClusterName": service.cluster.cluster_name,
+                "ServiceName": service.service_name,
+            },
+            statistic="Minimum",
+            period=PERIOD,
+            label="Running tasks",
+        )
+
+    def cpu_percent(self) -> cloudwatch.Metric:
+        """Average CPU of the tasks."""
+        return self._watched.service.metric_cpu_utilization(period=PERIOD, label="CPU, %")
+
+    def memory_percent(self) -> cloudwatch.Metric:
+        """Average memory of the tasks."""
+        return self._watched.service.metric_memory_utilization(period=PERIOD, label="Memory, %")
+
+    def registry_throttles(self) -> cloudwatch.MathExpression:
+        """Reads and writes of the registry that DynamoDB turned away."""
+        table = self._watched.registry_table
+        return cloudwatch.MathExpression(
+            expression="FILL(reads, 0) + FILL(writes, 0)",
+            using_metrics={
+                "reads": table.metric("ReadThrottleEvents", period=PERIOD, statistic="Sum"),
+                "writes": table.metric("WriteThrottleEvents", period=PERIOD, statistic="Sum"),
+            },
+            period=PERIOD,
+            label="Throttled",
+        )
+
+    def registry_errors(self) -> cloudwatch.IMetric:
+        """Registry requests that failed inside DynamoDB."""
+        return self._watched.registry_table.metric_system_errors_for_operations(
+            operations=list(REGISTRY_OPERATIONS), period=PERIOD, label="Failed"
+        )
+
+    def function_errors(self) -> Mapping[str, cloudwatch.Metric]:
+        """Failed runs by function."""
+        return {
+            name: function.metric_errors(period=PERIOD, label=name)
+            for name, function in self._watched.functions.items()
+        }
