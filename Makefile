@@ -70,13 +70,18 @@ logs: setup ## the logs of the embedded cloud and the gateway
 
 .PHONY: synth diff deploy
 synth: setup ## synthesise ENV=<environment>, offline, with every rule checked
-	$(CDK) synth --all --quiet --no-lookups --context environment=$(ENV) --output $(ASSEMBLY)
+	$(CDK) synth --quiet --no-lookups --context environment=$(ENV) --output $(ASSEMBLY)
 
 diff: setup ## what a deployment of ENV would change
 	$(CDK) diff --all --context environment=$(ENV) --output $(ASSEMBLY) $(DIFF_OPTIONS)
 
 deploy: setup ## deploy ENV to its account, asking before anything gets more permissions
 	$(CDK) deploy --all --context environment=$(ENV) --output $(ASSEMBLY) --require-approval $(REQUIRE_APPROVAL) $(DEPLOY_OPTIONS)
+
+.PHONY: picture
+picture: setup ## draw docs/architecture.svg from the production stacks
+	CDK_VALIDATION=false $(MAKE) --no-print-directory synth ENV=production
+	$(PYTHON) docs/draw_architecture.py cdk.out/production > docs/architecture.svg
 
 # ---- proofs -----------------------------------------------------------------------------------
 

@@ -23,26 +23,26 @@ FILL_PATH, FILL_STACK, FILL_FRAME = "#e8f1fb", "#f4f6f8", "#fafcff"
 # What a reader wants counted, in the order it is shown; everything else is wiring.
 RESOURCE_NAMES = {
     "AWS::EC2::VPC": "VPC",
-    "AWS::EC2::Subnet": "subnets",
-    "AWS::EC2::NatGateway": "NAT gateways",
-    "AWS::EC2::VPCEndpoint": "VPC endpoints",
+    "AWS::EC2::Subnet": "subnet",
+    "AWS::EC2::NatGateway": "NAT gateway",
+    "AWS::EC2::VPCEndpoint": "VPC endpoint",
     "AWS::EC2::FlowLog": "flow log",
     "AWS::NetworkFirewall::Firewall": "network firewall",
-    "AWS::SecretsManager::Secret": "secrets",
-    "AWS::KMS::Key": "KMS keys",
-    "AWS::DynamoDB::GlobalTable": "DynamoDB tables",
-    "AWS::SSM::Parameter": "SSM parameters",
-    "AWS::Lambda::Function": "Lambda functions",
-    "AWS::Bedrock::Guardrail": "Bedrock guardrails",
+    "AWS::SecretsManager::Secret": "secret",
+    "AWS::KMS::Key": "KMS key",
+    "AWS::DynamoDB::GlobalTable": "DynamoDB table",
+    "AWS::SSM::Parameter": "SSM parameter",
+    "AWS::Lambda::Function": "Lambda function",
+    "AWS::Bedrock::Guardrail": "Bedrock guardrail",
     "AWS::ElastiCache::ServerlessCache": "Valkey cache",
-    "AWS::ElastiCache::User": "cache users",
+    "AWS::ElastiCache::User": "cache user",
     "AWS::ECS::Service": "Fargate service",
     "AWS::ElasticLoadBalancingV2::LoadBalancer": "load balancer",
-    "AWS::ApplicationAutoScaling::ScalingPolicy": "scaling policies",
+    "AWS::ApplicationAutoScaling::ScalingPolicy": "scaling policy",
     "AWS::S3::Bucket": "log bucket",
     "AWS::CloudWatch::Dashboard": "dashboard",
-    "AWS::CloudWatch::Alarm": "alarms",
-    "AWS::SNS::Topic": "alarm topics",
+    "AWS::CloudWatch::Alarm": "alarm",
+    "AWS::SNS::Topic": "alarm topic",
 }
 
 
@@ -66,7 +66,15 @@ class Stack:
     def contents(self) -> list[str]:
         """What the stack holds, counted, in a reader's words."""
         counts = collections.Counter(resource["Type"] for resource in self.resources.values())
-        return [f"{counts[kind]} × {name}" for kind, name in RESOURCE_NAMES.items() if counts[kind]]
+        return [
+            f"{counts[kind]} {singular if counts[kind] == 1 else _plural(singular)}"
+            for kind, singular in RESOURCE_NAMES.items()
+            if counts[kind]
+        ]
+
+
+def _plural(noun: str) -> str:
+    return f"{noun.removesuffix('y')}ies" if noun.endswith("cy") else f"{noun}s"
 
 
 def read_stacks(assembly: Path) -> list[Stack]:
@@ -188,7 +196,8 @@ class Canvas:
 def draw_request_path(canvas: Canvas, path: RequestPath, top: float) -> float:
     """Draw applications → load balancer → gateway → providers; return the lower edge."""
     providers = [("Amazon Bedrock", ("EU profiles, by VPC endpoint", *_families(path.bedrock)))]
-    providers += [("Outside AWS", (host,)) for host in path.hosts]
+    if path.hosts:
+        providers.append(("Outside AWS", path.hosts))
     heights = [54 + 17 * (len(lines) - 1) for _, lines in providers]
     total = sum(heights) + 12 * (len(heights) - 1)
     frame_height = max(total, 130.0)
