@@ -41,8 +41,8 @@ def main(variables: Mapping[str, str]) -> int:
 
     from stacks.application import build
 
-    # Both name what differs between machines and runs: the Python in use, a temporary directory.
-    app = cdk.App(analytics_reporting=False, stack_traces=False)
+    # Each of these names what differs between runs: the Python in use, a temporary directory, the time taken.
+    app = cdk.App(analytics_reporting=False, stack_traces=False, performance_reporting=False)
     build(app, environment=environment, models=models, route_set=route_set)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()
