@@ -221,7 +221,7 @@ def _message(message: Message) -> dict[str, object]:
         result["tool_call_id"] = message.tool_call_id or ""
     else:
         text = "".join(part.text for part in texts_of(message))
-        result["content"] = None if message.tool_calls and not text else text
+        result["content"] = text
     if message.tool_calls:
         result["tool_calls"] = [_tool_call(call) for call in message.tool_calls]
     if message.name and message.role is not Role.TOOL:

@@ -1,0 +1,175 @@
+"""The simulated providers as one web application.
+
+POST /model/{model}/converse                                        Bedrock
+POST /v1/projects/…/publishers/google/models/{model}:generateContent  Vertex AI, also under /v1beta1
+POST /token                                                         Google's OAuth token endpoint
+POST /llama/v1/chat/completions                                     OpenAI-compatible
+/_control/…                                                         see `control`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from urllib.parse import unquote
+
+import msgspec
+from aiohttp import web
+
+from local.providers import control, credentials
+from local.providers.bedrock import Bedrock
+from local.providers.behaviour import Behaviour, Behaviours, Fault, reply_of
+from local.providers.exchange import Asked, KnownCredentials, Received, RefusalError, Wire
+from local.providers.faults import send
+from local.providers.google import Google
+from local.providers.llama import Llama, model_named
+
+MAXIMUM_BODY_BYTES = 25 * 1024 * 1024
+_REMEMBERED_REQUESTS = 500
+_LARGEST_REMEMBERED_BODY = 64 * 1024
+_TOKEN_LIFETIME_S = 3600
+
+
+class Simulation:
+    """The providers' shared state: how they behave, whom they know, what they received."""
+
+    def __init__(self) -> None:
+        self.behaviours = Behaviours()
+        self.known = KnownCredentials()
+        self.received: deque[dict[str, object]] = deque(maxlen=_REMEMBERED_REQUESTS)
+        self.token_lifetime_s = _TOKEN_LIFETIME_S
+
+    def application(self) -> web.Application:
+        """The web application that serves the providers and their control."""
+        application = web.Application(client_max_size=MAXIMUM_BODY_BYTES)
+        application.router.add_post("/model/{model}/converse", self._bedrock)
+        for version in ("v1", "v1beta1"):
+            application.router.add_post(
+                f"/{version}/projects/{{project}}/locations/{{location}}/publishers/google/models/"
+                "{model}:generateContent",
+                self._google,
+            )
+        application.router.add_post("/token", self._token)
+        application.router.add_post("/llama/v1/chat/completions", self._llama)
+        control.add_routes(application, self.behaviours, self.received, self.learn)
+        return application
+
+    def learn(self, known: KnownCredentials, token_lifetime_s: int | None) -> None:
+        """Replace the registered secrets, and the lifetime of the access tokens issued from now on."""
+        self.known = known
+        self.token_lifetime_s = token_lifetime_s or _TOKEN_LIFETIME_S
+
+    async def _bedrock(self, request: web.Request) -> web.StreamResponse:
+        received = await _received(request)
+        model = unquote(received.raw_path.split("/")[2])
+        return await self._serve(request, received, _BEDROCK, model)
+
+    async def _google(self, request: web.Request) -> web.StreamResponse:
+        received = await _received(request)
+        return await self._serve(request, received, _GOOGLE, request.match_info["model"])
+
+    async def _llama(self, request: web.Request) -> web.StreamResponse:
+        received = await _received(request)
+        return await self._serve(request, received, _LLAMA, model_named(received.body))
+
+    async def _token(self, request: web.Request) -> web.StreamResponse:
+        received = await _received(request)
+        behaviour = self.behaviours.take("google", "token")
+        if behaviour.latency_ms:
+            await asyncio.sleep(behaviour.latency_ms / 1000)
+        try:
+            _raise_fault(behaviour)
+            answer = credentials.exchange_assertion(received, self.known, time.time(), self.token_lifetime_s)
+        except RefusalError as refused:
+            body: dict[str, object] = {"error": refused.code, "error_description": refused.message}
+            return await send(request, behaviour.fault, refused.status, {}, body)
+        return await send(request, behaviour.fault, 200, {}, answer)
+
+    async def _serve(
+        self, request: web.Request, received: Received, wire: Wire, model: str
+    ) -> web.StreamResponse:
+        behaviour = self.behaviours.take(wire.name, model)
+        problem, asked = self._judge(received, wire, model)
+        self._remember(received, wire, model, problem)
+        if behaviour.latency_ms:
+            await asyncio.sleep(behaviour.latency_ms / 1000)
+        fault = behaviour.fault
+        if fault is not None and fault.kind == "status":
+            return await _send_status(request, fault, wire)
+        if problem is not None or asked is None:
+            refused = problem or RefusalError(500, "nothing was asked")
+            body, headers = wire.write_error(refused.status, refused.code, refused.message)
+            return await send(request, fault, refused.status, headers, body)
+        reply = reply_of(behaviour, wire.name, asked)
+        return await send(request, fault, 200, {}, wire.write(asked, reply))
+
+    def _judge(self, received: Received, wire: Wire, model: str) -> tuple[RefusalError | None, Asked | None]:
+        try:
+            wire.authorise(received, self.known, time.time())
+            _check_content_type(received)
+            return None, wire.read(model, received.body)
+        except RefusalError as refused:
+            return refused, None
+
+    def _remember(self, received: Received, wire: Wire, model: str, problem: RefusalError | None) -> None:
+        small = len(received.body) <= _LARGEST_REMEMBERED_BODY
+        self.received.append(
+            {
+                "at": time.time(),
+                "provider": wire.name,
+                "model": model,
+                "path": received.raw_path,
+                "headers": {
+                    name: value for name, value in received.headers.items() if name != "authorization"
+                },
+                "body": received.body.decode("utf-8", "replace") if small else None,
+                "body_bytes": len(received.body),
+                "problem": problem.message if problem is not None else None,
+            }
+        )
+
+
+async def serve(port: int, *, host: str = "127.0.0.1") -> tuple[web.AppRunner, int]:
+    """Start the providers on loopback; returns the runner, to be cleaned up, and the port in use."""
+    runner = web.AppRunner(
+        Simulation().application(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0
+    )
+    await runner.setup()
+    site = web.TCPSite(runner, host, port)
+    await site.start()
+    return runner, int(runner.addresses[0][1])
+
+
+def _check_content_type(received: Received) -> None:
+    content_type = received.headers.get("content-type", "")
+    if not content_type.startswith("application/json"):
+        raise RefusalError(415, f"content type {content_type!r} is not application/json")
+
+
+def _raise_fault(behaviour: Behaviour) -> None:
+    fault = behaviour.fault
+    if fault is not None and fault.kind == "status":
+        raise RefusalError(fault.status, fault.message, code=fault.code)
+
+
+async def _send_status(request: web.Request, fault: Fault, wire: Wire) -> web.StreamResponse:
+    body, headers = wire.write_error(fault.status, fault.code, fault.message)
+    headers = {**headers, **fault.headers}
+    if fault.body is msgspec.UNSET:
+        return await send(request, None, fault.status, headers, body)
+    text = fault.body if isinstance(fault.body, str) else msgspec.json.encode(fault.body).decode()
+    return web.Response(status=fault.status, headers=headers, text=text)
+
+
+async def _received(request: web.Request) -> Received:
+    return Received(
+        method=request.method,
+        url_origin=f"{request.scheme}://{request.host}",
+        raw_path=request.raw_path,
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=await request.read(),
+    )
+
+
+_BEDROCK, _GOOGLE, _LLAMA = Bedrock(), Google(), Llama()
