@@ -8,6 +8,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from stacks.acknowledgements import acknowledge
 from stacks.constructs.encrypted_log_group import EncryptedLogGroup, allow_log_groups
 from stacks.constructs.service_endpoints import ServiceEndpoints
 from stacks.environment_stack import EnvironmentStack
@@ -50,6 +51,11 @@ class NetworkStack(EnvironmentStack):
             nat_gateways=environment.network.nat_gateways,
             subnet_configuration=_tiers(environment.network.cidr),
             restrict_default_security_group=False,
+        )
+        acknowledge(
+            self.vpc,
+            "CloudFormation-Validate::W3010",
+            reason="Zones are literal so that nothing is looked up, and so that tiers and firewall agree on them.",
         )
         self.gateway_subnets = self.vpc.select_subnets(subnet_group_name=PRIVATE).subnets
         self.isolated_subnets = self.vpc.select_subnets(subnet_group_name=ISOLATED).subnets

@@ -56,6 +56,7 @@ class DomainGuardrail(Construct):
         )
         # Requests name the old version until the gateway is deployed: it must outlive its successor's birth.
         self.version.cfn_options.update_replace_policy = cdk.CfnDeletionPolicy.RETAIN
+        self.version.cfn_options.deletion_policy = cdk.CfnDeletionPolicy.DELETE
 
     @property
     def guardrail_id(self) -> str:

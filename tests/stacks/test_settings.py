@@ -40,7 +40,7 @@ def changed(folder: Path, name: str = "production", **replacements: str) -> dict
 
 
 @pytest.mark.parametrize("name", ["local", "development", "staging", "production"])
-def test_every_environment_of_the_repository_loads(name: str):
+def test_every_environment_of_the_repository_loads(name: str) -> None:
     environment = load(ENVIRONMENTS / f"{name}.toml")
 
     assert environment.name == name
@@ -48,14 +48,14 @@ def test_every_environment_of_the_repository_loads(name: str):
     assert environment.is_production == (name == "production")
 
 
-def test_settings_cannot_be_changed_after_loading():
+def test_settings_cannot_be_changed_after_loading() -> None:
     environment = load(ENVIRONMENTS / "local.toml")
 
     with pytest.raises(ValueError, match="frozen"):
         environment.scaling.tasks_minimum = 9  # type: ignore[misc]
 
 
-def test_an_sre_sees_every_mistake_at_once_with_file_key_value_reason_and_remedy(folder: Path):
+def test_an_sre_sees_every_mistake_at_once_with_file_key_value_reason_and_remedy(folder: Path) -> None:
     file = folder / "production.toml"
     text = file.read_text().replace("scale_out_cooldown_s", "scale_out_cooldwn_s")
     file.write_text(text)
@@ -84,13 +84,13 @@ def test_an_sre_sees_every_mistake_at_once_with_file_key_value_reason_and_remedy
             assert part in str(mistake)
 
 
-def test_a_mistake_in_one_setting_does_not_hide_one_between_its_neighbours(folder: Path):
+def test_a_mistake_in_one_setting_does_not_hide_one_between_its_neighbours(folder: Path) -> None:
     mistakes = changed(folder, cpu_target_percent="0", tasks_maximum="2", task_memory_mib="1000")
 
     assert {"scaling.cpu_target_percent", "scaling.tasks_maximum", "scaling.task_memory_mib"} <= set(mistakes)
 
 
-def test_an_unknown_key_is_refused_and_the_near_one_is_named(folder: Path):
+def test_an_unknown_key_is_refused_and_the_near_one_is_named(folder: Path) -> None:
     file = folder / "production.toml"
     file.write_text(file.read_text().replace("drain_time_s", "drain_tme_s"))
 
@@ -100,14 +100,14 @@ def test_an_unknown_key_is_refused_and_the_near_one_is_named(folder: Path):
     assert mistakes["scaling.drain_time_s"].reason == "it is required"
 
 
-def test_an_unknown_section_is_refused(folder: Path):
+def test_an_unknown_section_is_refused(folder: Path) -> None:
     file = folder / "local.toml"
     file.write_text(file.read_text() + "\n[firewalls]\non = true\n")
 
     assert "firewalls" in mistakes_in(file)
 
 
-def test_a_missing_section_is_one_mistake(folder: Path):
+def test_a_missing_section_is_one_mistake(folder: Path) -> None:
     file = folder / "local.toml"
     text = file.read_text()
     file.write_text(text[: text.index("[cache]")] + text[text.index("[monitoring]") :])
@@ -142,11 +142,13 @@ def test_a_missing_section_is_one_mistake(folder: Path):
         ("maximum_ecpu_per_second", "999", "cache.maximum_ecpu_per_second"),
     ],
 )
-def test_a_value_out_of_bounds_is_the_only_mistake_reported(folder: Path, setting: str, value: str, key: str):
+def test_a_value_out_of_bounds_is_the_only_mistake_reported(
+    folder: Path, setting: str, value: str, key: str
+) -> None:
     assert list(changed(folder, **{setting: value})) == [key]
 
 
-def test_production_runs_more_than_one_task(folder: Path):
+def test_production_runs_more_than_one_task(folder: Path) -> None:
     assert "scaling.tasks_minimum" in changed(folder, tasks_minimum="1")
 
 
@@ -158,19 +160,19 @@ def test_production_runs_more_than_one_task(folder: Path):
         ('["eu-central-1a"]', "at least 2"),
     ],
 )
-def test_zones_are_two_or_three_different_ones_of_the_region(folder: Path, zones: str, reason: str):
+def test_zones_are_two_or_three_different_ones_of_the_region(folder: Path, zones: str, reason: str) -> None:
     (mistake,) = changed(folder, "development", availability_zones=zones).values()
 
     assert mistake.key.startswith("deployment.availability_zones")
     assert reason in mistake.reason
 
 
-def test_more_nat_gateways_than_zones_are_refused(folder: Path):
+def test_more_nat_gateways_than_zones_are_refused(folder: Path) -> None:
     assert list(changed(folder, "development", nat_gateways="3")) == ["network.nat_gateways"]
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-2", "eu-central-2"])
-def test_eu_only_refuses_a_region_that_is_not_inside_the_eu(folder: Path, region: str):
+def test_eu_only_refuses_a_region_that_is_not_inside_the_eu(folder: Path, region: str) -> None:
     zones = json.dumps([f"{region}{letter}" for letter in "ab"])
 
     mistakes = changed(folder, "development", region=f'"{region}"', availability_zones=zones)
@@ -179,7 +181,7 @@ def test_eu_only_refuses_a_region_that_is_not_inside_the_eu(folder: Path, region
     assert "eu-central-1" in mistakes["deployment.region"].remedy
 
 
-def test_a_region_elsewhere_is_accepted_where_eu_only_does_not_hold(folder: Path):
+def test_a_region_elsewhere_is_accepted_where_eu_only_does_not_hold(folder: Path) -> None:
     zones = '["us-east-1a", "us-east-1b"]'
     file = folder / "development.toml"
     change(file, region='"us-east-1"', availability_zones=zones, eu_only="false")
@@ -197,18 +199,18 @@ def test_a_region_elsewhere_is_accepted_where_eu_only_does_not_hold(folder: Path
         ('location = "europe-west2"', "providers.google.location"),
     ],
 )
-def test_eu_only_refuses_a_google_endpoint_without_residency(folder: Path, line: str, key: str):
+def test_eu_only_refuses_a_google_endpoint_without_residency(folder: Path, line: str, key: str) -> None:
     file = folder / "production.toml"
     file.write_text(file.read_text().replace("[providers.google]\n", f"[providers.google]\n{line}\n"))
 
     assert list(mistakes_in(file)) == [key]
 
 
-def test_eu_only_refuses_a_llama_endpoint_nobody_vouches_for(folder: Path):
+def test_eu_only_refuses_a_llama_endpoint_nobody_vouches_for(folder: Path) -> None:
     assert list(changed(folder, "local", eu_processing="false")) == ["providers.llama.eu_processing"]
 
 
-def test_an_enabled_provider_needs_its_address(folder: Path):
+def test_an_enabled_provider_needs_its_address(folder: Path) -> None:
     file = folder / "local.toml"
     lines = [line for line in file.read_text().splitlines() if not line.startswith(("base_url", "project"))]
     file.write_text("\n".join(lines))
@@ -216,7 +218,7 @@ def test_an_enabled_provider_needs_its_address(folder: Path):
     assert set(mistakes_in(file)) == {"providers.google.project", "providers.llama.base_url"}
 
 
-def test_at_least_one_provider_answers(folder: Path):
+def test_at_least_one_provider_answers(folder: Path) -> None:
     file = folder / "production.toml"
     file.write_text(file.read_text().replace("enabled = true", "enabled = false"))
 
@@ -232,14 +234,14 @@ def test_at_least_one_provider_answers(folder: Path):
         ('name = "evening"', 'name = "office-hours"', "scaling.scheduled_floors.1.name"),
     ],
 )
-def test_a_scheduled_floor_that_cannot_work_is_refused(folder: Path, old: str, new: str, key: str):
+def test_a_scheduled_floor_that_cannot_work_is_refused(folder: Path, old: str, new: str, key: str) -> None:
     file = folder / "production.toml"
     file.write_text(file.read_text().replace(old, new))
 
     assert list(mistakes_in(file)) == [key]
 
 
-def test_a_scheduled_floor_that_is_never_lowered_again_is_refused(folder: Path):
+def test_a_scheduled_floor_that_is_never_lowered_again_is_refused(folder: Path) -> None:
     file = folder / "production.toml"
     text = file.read_text()
     evening = text.index('[[scaling.scheduled_floors]]\nname = "evening"')
@@ -251,7 +253,7 @@ def test_a_scheduled_floor_that_is_never_lowered_again_is_refused(folder: Path):
     assert "tasks_minimum = 3" in mistake.remedy
 
 
-def test_a_certificate_of_another_region_is_refused(folder: Path):
+def test_a_certificate_of_another_region_is_refused(folder: Path) -> None:
     file = folder / "production.toml"
     arn = "arn:aws:acm:eu-west-1:333333333333:certificate/0a1b"
     file.write_text(file.read_text().replace("[gateway]\n", f'[gateway]\ncertificate_arn = "{arn}"\n'))
@@ -259,7 +261,7 @@ def test_a_certificate_of_another_region_is_refused(folder: Path):
     assert list(mistakes_in(file)) == ["gateway.certificate_arn"]
 
 
-def test_malformed_toml_is_reported_with_its_place(folder: Path):
+def test_malformed_toml_is_reported_with_its_place(folder: Path) -> None:
     file = folder / "local.toml"
     file.write_text("[deployment\n")
 
@@ -269,20 +271,20 @@ def test_malformed_toml_is_reported_with_its_place(folder: Path):
     assert "line 1" in mistake.reason
 
 
-def test_a_missing_file_names_the_environments_there_are(folder: Path):
+def test_a_missing_file_names_the_environments_there_are(folder: Path) -> None:
     (mistake,) = mistakes_in(folder / "prod.toml").values()
 
     assert mistake.remedy == "use one of: development, local, production, staging"
 
 
-def test_a_route_set_or_policy_set_that_does_not_exist_is_refused(folder: Path):
+def test_a_route_set_or_policy_set_that_does_not_exist_is_refused(folder: Path) -> None:
     mistakes = changed(folder, route_set='"nowhere"', policy_set='"nothing"')
 
     assert set(mistakes) == {"routing.route_set", "guardrails.policy_set"}
     assert "default" in mistakes["routing.route_set"].remedy
 
 
-def test_a_mistake_in_a_guardrail_policy_is_reported_with_its_own_file(folder: Path):
+def test_a_mistake_in_a_guardrail_policy_is_reported_with_its_own_file(folder: Path) -> None:
     policies = folder / "guardrails" / "default.toml"
     policies.write_text(policies.read_text().replace('"EMAIL"', '"MAIL"', 1).replace("0.7", "7", 1))
 
@@ -293,7 +295,7 @@ def test_a_mistake_in_a_guardrail_policy_is_reported_with_its_own_file(folder: P
     assert mistakes["domains.legal.grounding.grounding_threshold"].value == 7
 
 
-def test_every_domain_of_the_routing_has_a_guardrail(folder: Path):
+def test_every_domain_of_the_routing_has_a_guardrail(folder: Path) -> None:
     policies = folder / "guardrails" / "default.toml"
     policies.write_text(policies.read_text().replace("[domains.culinary", "[domains.kitchen"))
     policies.write_text(policies.read_text().replace("[[domains.culinary", "[[domains.kitchen"))
@@ -304,7 +306,7 @@ def test_every_domain_of_the_routing_has_a_guardrail(folder: Path):
 
 
 class TestWhatFollowsFromTheSettings:
-    def test_provider_hosts_are_those_of_enabled_providers_sorted(self, folder: Path):
+    def test_provider_hosts_are_those_of_enabled_providers_sorted(self, folder: Path) -> None:
         assert load(folder / "production.toml").provider_hosts == (
             "aiplatform.eu.rep.googleapis.com",
             "oauth2.googleapis.com",
@@ -315,7 +317,7 @@ class TestWhatFollowsFromTheSettings:
             "oauth2.googleapis.com",
         )
 
-    def test_a_disabled_provider_opens_no_host(self, folder: Path):
+    def test_a_disabled_provider_opens_no_host(self, folder: Path) -> None:
         file = folder / "production.toml"
         file.write_text(
             file.read_text().replace(
@@ -328,7 +330,7 @@ class TestWhatFollowsFromTheSettings:
         assert environment.provider_hosts == ()
         assert environment.enabled_providers == ("bedrock",)
 
-    def test_the_drain_time_fits_into_the_times_that_follow_from_it(self, folder: Path):
+    def test_the_drain_time_fits_into_the_times_that_follow_from_it(self, folder: Path) -> None:
         file = folder / "production.toml"
         change(file, drain_time_s="110")
 
@@ -338,7 +340,7 @@ class TestWhatFollowsFromTheSettings:
         assert environment.scaling.drain_time_s < environment.stop_timeout_s <= 120
 
 
-def test_local_differs_from_production_in_sizes_and_not_in_what_there_is():
+def test_local_differs_from_production_in_sizes_and_not_in_what_there_is() -> None:
     local, production = load(ENVIRONMENTS / "local.toml"), load(ENVIRONMENTS / "production.toml")
 
     assert local.guardrails == production.guardrails
@@ -347,13 +349,13 @@ def test_local_differs_from_production_in_sizes_and_not_in_what_there_is():
 
 
 class TestCommand:
-    def test_check_passes_on_the_repository(self, capsys: pytest.CaptureFixture[str]):
+    def test_check_passes_on_the_repository(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["check"]) == 0
         assert "production" in capsys.readouterr().out
 
     def test_check_lists_the_mistakes_of_all_files_and_fails(
         self, folder: Path, capsys: pytest.CaptureFixture[str]
-    ):
+    ) -> None:
         change(folder / "local.toml", cpu_target_percent="0")
         change(folder / "staging.toml", tasks_maximum="1")
 
@@ -364,12 +366,12 @@ class TestCommand:
         assert "local.toml: scaling.cpu_target_percent = 0" in printed
         assert "staging.toml: scaling.tasks_maximum = 1" in printed
 
-    def test_check_of_one_environment_leaves_the_others_alone(self, folder: Path):
+    def test_check_of_one_environment_leaves_the_others_alone(self, folder: Path) -> None:
         change(folder / "local.toml", cpu_target_percent="0")
 
         assert main(["check", "production", "--folder", str(folder)]) == 0
 
-    def test_it_runs_as_a_module_without_loading_the_cdk(self):
+    def test_it_runs_as_a_module_without_loading_the_cdk(self) -> None:
         program = "import sys, runpy; sys.argv[1:] = ['check']\n" + (
             "try: runpy.run_module('stacks.settings', run_name='__main__')\n"
             "except SystemExit as end: assert not end.code\n"
@@ -381,11 +383,11 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("of", "file"), [("environment", "schema.json"), ("guardrails", "guardrails/schema.json")]
     )
-    def test_the_schema_that_editors_read_is_the_one_of_the_code(self, of: str, file: str):
+    def test_the_schema_that_editors_read_is_the_one_of_the_code(self, of: str, file: str) -> None:
         assert (ENVIRONMENTS / file).read_text() == schema(of) + "\n"
 
 
-def test_every_setting_is_documented():
+def test_every_setting_is_documented() -> None:
     undocumented = [
         f"{section}.{name}"
         for section, field in Environment.model_fields.items()
@@ -396,5 +398,5 @@ def test_every_setting_is_documented():
     assert undocumented == []
 
 
-def test_names_are_those_of_the_files(folder: Path):
+def test_names_are_those_of_the_files(folder: Path) -> None:
     assert environment_names(folder) == ("development", "local", "production", "staging")
