@@ -55,7 +55,7 @@ class NetworkStack(EnvironmentStack):
         acknowledge(
             self.vpc,
             "CloudFormation-Validate::W3010",
-            reason="Zones are literal so that nothing is looked up, and so that tiers and firewall agree on them.",
+            reason="Zones are literal so that nothing is looked up and all tiers agree on them.",
         )
         self.gateway_subnets = self.vpc.select_subnets(subnet_group_name=PRIVATE).subnets
         self.isolated_subnets = self.vpc.select_subnets(subnet_group_name=ISOLATED).subnets

@@ -1,0 +1,230 @@
+"""The Network stack: tiers, ways out, endpoints, and the record of traffic."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks.network import NetworkStack
+from stacks.settings import Environment
+from tests.stacks.synthesis import Resource, Synthesis, load_environment, new_app
+
+TIERS = ("public", "private", "isolated")
+
+INTERFACE_ENDPOINTS = {
+    "bedrock-runtime",
+    "logs",
+    "monitoring",
+    "secretsmanager",
+    "ssm",
+    "sts",
+    "ecr.api",
+    "ecr.dkr",
+    "kms",
+    "appconfigdata",
+    "kinesis-firehose",
+}
+
+
+def tier_of(subnet: Resource) -> str:
+    return str(tags_of(subnet)["aws-cdk:subnet-name"])
+
+
+def tags_of(resource: Resource) -> dict[str, Any]:
+    return {tag["Key"]: tag["Value"] for tag in resource.properties["Tags"]}
+
+
+def subnets(synthesis: Synthesis, tier: str | None = None) -> list[Resource]:
+    return [
+        subnet
+        for subnet in synthesis.resources("AWS::EC2::Subnet", "Network")
+        if tier in (None, tier_of(subnet))
+    ]
+
+
+def endpoints(synthesis: Synthesis, kind: str) -> dict[str, Resource]:
+    """By the last part of the service's name."""
+    found = {}
+    for endpoint in synthesis.resources("AWS::EC2::VPCEndpoint", "Network"):
+        if endpoint.properties["VpcEndpointType"] == kind:
+            name = endpoint.properties["ServiceName"]
+            text = name if isinstance(name, str) else name["Fn::Join"][1][-1]
+            found[text.removeprefix("com.amazonaws.eu-central-1").removeprefix(".")] = endpoint
+    return found
+
+
+def routes_from(synthesis: Synthesis, tier: str) -> list[Resource]:
+    return [
+        route
+        for route in synthesis.resources("AWS::EC2::Route", "Network")
+        if f"Vpc{tier}Subnet" in route.properties["RouteTableId"]["Ref"]
+    ]
+
+
+def network_of(environment: Environment, directory: Path) -> list[str]:
+    """Addresses of the subnets, in the order tier by tier and zone by zone."""
+    app = new_app(directory)
+    stack = NetworkStack(app, "Network", environment=environment)
+    return [
+        subnet.ipv4_cidr_block
+        for tier in TIERS
+        for subnet in stack.vpc.select_subnets(subnet_group_name=tier).subnets
+    ]
+
+
+def test_every_tier_has_a_subnet_in_every_zone(every_environment: Synthesis) -> None:
+    zones = list(every_environment.environment.deployment.availability_zones)
+
+    for tier in TIERS:
+        found = sorted(subnet.properties["AvailabilityZone"] for subnet in subnets(every_environment, tier))
+        assert found == zones
+
+
+def test_no_subnet_gives_public_addresses(every_environment: Synthesis) -> None:
+    assert [
+        subnet.name
+        for subnet in subnets(every_environment)
+        if subnet.properties["MapPublicIpOnLaunch"] is not False
+    ] == []
+
+
+def test_addresses_for_firewall_subnets_in_three_zones_are_left_over(every_environment: Synthesis) -> None:
+    whole = ipaddress.IPv4Network(every_environment.environment.network.cidr)
+    taken = [ipaddress.IPv4Network(subnet.properties["CidrBlock"]) for subnet in subnets(every_environment)]
+    last = max(int(network.broadcast_address) for network in taken)
+
+    assert all(network.subnet_of(whole) for network in taken)
+    assert int(whole.broadcast_address) - last >= 3 * 16
+
+
+def test_a_third_zone_renumbers_no_subnet(tmp_path: Path) -> None:
+    two = load_environment("development")
+    deployment = two.deployment.model_copy(
+        update={"availability_zones": ("eu-central-1a", "eu-central-1b", "eu-central-1c")}
+    )
+    three = two.model_copy(update={"deployment": deployment})
+
+    before, after = network_of(two, tmp_path / "two"), network_of(three, tmp_path / "three")
+
+    assert set(before) < set(after)
+
+
+def test_the_smallest_range_the_settings_allow_holds_every_tier(tmp_path: Path) -> None:
+    environment = load_environment("production")
+    small = environment.network.model_copy(update={"cidr": "10.30.0.0/20"})
+
+    assert len(network_of(environment.model_copy(update={"network": small}), tmp_path)) == 9
+
+
+def test_there_are_as_many_nat_gateways_as_the_settings_say(every_environment: Synthesis) -> None:
+    gateways = every_environment.resources("AWS::EC2::NatGateway", "Network")
+
+    assert len(gateways) == every_environment.environment.network.nat_gateways
+
+
+def test_in_production_each_zone_leaves_by_its_own_nat_gateway(production: Synthesis) -> None:
+    ways_out = [route.properties["NatGatewayId"]["Ref"] for route in routes_from(production, "private")]
+
+    assert len(ways_out) == len(set(ways_out)) == 3
+
+
+def test_the_isolated_tier_has_no_way_out(every_environment: Synthesis) -> None:
+    assert len(routes_from(every_environment, "private")) >= 2
+    assert routes_from(every_environment, "isolated") == []
+
+
+def test_the_services_the_gateway_calls_have_addresses_in_the_isolated_tier(
+    every_environment: Synthesis,
+) -> None:
+    found = endpoints(every_environment, "Interface")
+    isolated = {subnet.logical_id for subnet in subnets(every_environment, "isolated")}
+
+    assert set(found) == INTERFACE_ENDPOINTS
+    for endpoint in found.values():
+        assert endpoint.properties["PrivateDnsEnabled"] is True
+        assert {subnet["Ref"] for subnet in endpoint.properties["SubnetIds"]} == isolated
+
+
+def test_only_gateway_subnets_reach_the_endpoints_and_only_by_https(every_environment: Synthesis) -> None:
+    (group,) = every_environment.resources("AWS::EC2::SecurityGroup", "Network")
+    private = {subnet.properties["CidrBlock"] for subnet in subnets(every_environment, "private")}
+    rules = group.properties["SecurityGroupIngress"]
+
+    assert {rule["CidrIp"] for rule in rules} == private
+    assert {(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in rules} == {("tcp", 443, 443)}
+    assert [rule["CidrIp"] for rule in group.properties["SecurityGroupEgress"]] == ["255.255.255.255/32"]
+    for endpoint in endpoints(every_environment, "Interface").values():
+        assert endpoint.properties["SecurityGroupIds"] == [{"Fn::GetAtt": [group.logical_id, "GroupId"]}]
+
+
+def test_objects_and_tables_are_reached_without_leaving_the_network(every_environment: Synthesis) -> None:
+    found = endpoints(every_environment, "Gateway")
+
+    assert set(found) == {"s3", "dynamodb"}
+    for endpoint in found.values():
+        tables = [table["Ref"] for table in endpoint.properties["RouteTableIds"]]
+        assert len(tables) == len(subnets(every_environment, "private"))
+        assert all("private" in table for table in tables)
+
+
+@pytest.mark.parametrize("kind", ["Interface", "Gateway"])
+def test_endpoints_serve_principals_of_this_account_only(production: Synthesis, kind: str) -> None:
+    for name, endpoint in endpoints(production, kind).items():
+        for statement in endpoint.properties["PolicyDocument"]["Statement"]:
+            if statement["Sid"] == "ImageLayers":
+                assert name == "s3"
+                assert statement["Action"] == "s3:GetObject"
+                assert statement["Resource"] == "arn:aws:s3:::prod-eu-central-1-starport-layer-bucket/*"
+            else:
+                assert statement["Condition"]["StringEquals"]["aws:PrincipalAccount"] == "333333333333"
+
+
+def test_foreign_tables_and_buckets_are_out_of_reach(production: Synthesis) -> None:
+    for endpoint in endpoints(production, "Gateway").values():
+        condition = endpoint.properties["PolicyDocument"]["Statement"][0]["Condition"]
+        assert condition["StringEquals"]["aws:ResourceAccount"] == "333333333333"
+
+
+def test_all_traffic_is_recorded_encrypted_and_for_as_long_as_the_settings_say(
+    every_environment: Synthesis,
+) -> None:
+    flow_log = every_environment.only("AWS::EC2::FlowLog", "Network")
+    log_group = every_environment.only("AWS::Logs::LogGroup", "Network")
+
+    assert flow_log["TrafficType"] == "ALL"
+    assert flow_log["ResourceType"] == "VPC"
+    assert log_group["RetentionInDays"] == every_environment.environment.network.flow_log_retention_days
+    assert "FlowLogKey" in log_group["KmsKeyId"]["Fn::GetAtt"][0]
+
+
+def test_the_record_of_traffic_outlives_its_stack_in_production_alone(
+    production: Synthesis, development: Synthesis
+) -> None:
+    for synthesis, policy in ((production, "Retain"), (development, "Delete")):
+        (log_group,) = synthesis.resources("AWS::Logs::LogGroup", "Network")
+        assert log_group.body["DeletionPolicy"] == policy
+
+
+def test_no_function_is_needed_to_build_the_network(every_environment: Synthesis) -> None:
+    types = {resource.type for resource in every_environment.resources(stack="Network")}
+
+    assert not {kind for kind in types if kind.startswith(("Custom::", "AWS::Lambda::"))}
+
+
+def test_nothing_is_put_into_the_default_security_group(every_environment: Synthesis) -> None:
+    for endpoint in endpoints(every_environment, "Interface").values():
+        assert endpoint.properties["SecurityGroupIds"]
+    for resource in every_environment.resources():
+        assert "DefaultSecurityGroup" not in str(resource.properties), resource.name
+
+
+def test_settings_and_networks_of_environments_do_not_overlap() -> None:
+    ranges = [
+        ipaddress.IPv4Network(load_environment(name).network.cidr)
+        for name in ("local", "development", "staging", "production")
+    ]
+
+    assert not any(one.overlaps(other) for one in ranges for other in ranges if one is not other)
