@@ -1,0 +1,1 @@
+"""The embedded cloud: an AWS emulator, simulated providers and an ECS task runner on one machine."""

@@ -1,0 +1,76 @@
+"""Where the emulator's IAM enforcement must be told what AWS would know.
+
+Policies are evaluated by the emulator as they were synthesised. A few facts of a request are
+supplied here; without them statements that allow the request on AWS would refuse it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ministack.core import iam_actions, iam_evaluator
+
+
+def complete() -> None:
+    """Install the completions. Must run before the emulator's application is imported."""
+    _treat_loopback_as_secure()
+    _name_resources()
+
+
+def _treat_loopback_as_secure() -> None:
+    """Let policies that demand `aws:SecureTransport` be met.
+
+    The port is bound to loopback, so what TLS protects against cannot happen.
+    """
+    pin = iam_evaluator.pin_request_origin
+
+    def pin_as_secure(source_ip: str, _secure_transport: bool) -> None:  # noqa: FBT001
+        pin(source_ip, True)  # noqa: FBT003
+
+    iam_evaluator.pin_request_origin = pin_as_secure
+
+
+_RESOURCES: Mapping[str, tuple[str, str]] = {
+    "ecr": ("repositoryNames", "arn:aws:ecr:{region}:{account}:repository/{name}"),
+    "ssm": ("Path", "arn:aws:ssm:{region}:{account}:parameter/{name}"),
+}
+"""Service → the request member that names the resource, and the ARN made of it.
+
+DescribeRepositories and GetParametersByPath name theirs in members the emulator does not read.
+"""
+
+
+def _name_resources() -> None:
+    extract = iam_actions.extract_resource_arn
+
+    def extract_completely(
+        service: str,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        query_params: dict[str, Any],
+        region: str,
+        account_id: str,
+    ) -> str:
+        resource = str(extract(service, method, path, headers, body, query_params, region, account_id))
+        if resource != "*" or service not in _RESOURCES:
+            return resource
+        member, arn = _RESOURCES[service]
+        names = _named(body, member)
+        if len(names) != 1:
+            return resource
+        return arn.format(region=region, account=account_id, name=names[0].strip("/"))
+
+    iam_actions.extract_resource_arn = extract_completely
+
+
+def _named(body: bytes, member: str) -> list[str]:
+    """The names in a JSON request's member, which is a text or a list of texts."""
+    try:
+        value = json.loads(body or b"{}").get(member) or []
+    except (ValueError, AttributeError):
+        return []
+    return [value] if isinstance(value, str) else list(value)

@@ -1,0 +1,27 @@
+"""Puts the additional resource types into the emulator's CloudFormation engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ministack.services.cloudformation import provisioners
+
+from local.emulator import accepted, alarms, cache, guardrails, network, secrets, tasks
+
+
+def additional_handlers() -> dict[str, dict[str, Any]]:
+    """Every handler this project adds or completes, by resource type."""
+    combined: dict[str, dict[str, Any]] = {}
+    for module in (network, guardrails, secrets, cache, tasks, alarms, accepted):
+        combined |= module.handlers()
+    return combined
+
+
+def extend() -> None:
+    """Add the handlers to the engine's table; what the engine handles natively is kept."""
+    provisioners._RESOURCE_HANDLERS.update(additional_handlers())
+
+
+def handled_types() -> frozenset[str]:
+    """Every resource type the extended emulator deploys."""
+    return frozenset(provisioners._RESOURCE_HANDLERS) | frozenset(additional_handlers())

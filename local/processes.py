@@ -1,0 +1,101 @@
+"""Detached processes that outlive the command that started them.
+
+A record on disk names each by pid *and* start time: a pid the system has given to another program
+since is never taken for ours, let alone stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True)
+class ProcessFolder:
+    """Where records and logs of the processes lie."""
+
+    records: Path
+    logs: Path
+
+    def start(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], directory: Path
+    ) -> psutil.Process:
+        """Start a process in a session of its own, its output going to its log."""
+        with self.log(name).open("ab") as log:
+            child = subprocess.Popen(  # noqa: S603  (the command is the caller's own)
+                list(command),
+                env=dict(environment),
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self.record(name, child.pid)
+
+    def record(self, name: str, pid: int) -> psutil.Process:
+        """Remember a process under a name."""
+        process = psutil.Process(pid)
+        self.records.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"pid": pid, "started": process.create_time()})
+        self._file(name).write_text(text, encoding="utf-8")
+        return process
+
+    def running(self, name: str) -> psutil.Process | None:
+        """The recorded process if it still is that process and runs."""
+        try:
+            recorded = json.loads(self._file(name).read_text(encoding="utf-8"))
+            process = psutil.Process(recorded["pid"])
+            same = process.create_time() == recorded["started"]
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except (OSError, ValueError, KeyError, psutil.Error):
+            return None
+
+    def names(self) -> list[str]:
+        """Names on record, running or not."""
+        return sorted(file.stem for file in self.records.glob("*.json"))
+
+    def stop(self, name: str, grace_s: float) -> bool:
+        """Terminate the process and its descendants, kill what is left after `grace_s`.
+
+        Returns whether there was something to stop.
+        """
+        process = self.running(name)
+        if process is not None:
+            _stop_tree(process, grace_s)
+        self._file(name).unlink(missing_ok=True)
+        return process is not None
+
+    def log(self, name: str) -> Path:
+        """The file a process writes to."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        return self.logs / f"{name}.log"
+
+    def log_tail(self, name: str, lines: int = 15) -> str:
+        """The last lines of a process's log."""
+        file = self.log(name)
+        if not file.exists():
+            return ""
+        return "\n".join(file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+    def _file(self, name: str) -> Path:
+        return self.records / f"{name}.json"
+
+
+def _stop_tree(process: psutil.Process, grace_s: float) -> None:
+    """SIGTERM to the process alone, which ends its children in order; then SIGKILL to all left."""
+    try:
+        family = [process, *process.children(recursive=True)]
+        process.terminate()
+        psutil.wait_procs([process], timeout=grace_s)
+        for member in family:
+            if member.is_running():
+                member.kill()
+        psutil.wait_procs(family, timeout=grace_s)
+    except psutil.NoSuchProcess:
+        return

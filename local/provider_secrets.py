@@ -1,0 +1,79 @@
+"""Sets what only an operator can set: the providers' credentials in Secrets Manager.
+
+A simulated Google gets a service-account key like any other, whose token endpoint is the simulator;
+a real provider gets the caller's own credentials.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from local.aws import CLIENT_CONFIG, Account
+from local.container_overrides import RealProviders
+from local.outputs import DeployedStack
+from local.ports import LOOPBACK, Ports
+
+_KEY_BITS = 2048
+_SIMULATED_LLAMA_KEY = {"api_key": "simulated-llama-key"}
+
+
+def put_provider_secrets(
+    account: Account, stacks: dict[str, DeployedStack], ports: Ports, real: RealProviders
+) -> None:
+    """Give each provider secret the value the gateway needs now; leave it where it has it already."""
+    outputs = stacks["secrets"].outputs
+    if "GoogleSecretArn" in outputs:
+        _put(account, outputs["GoogleSecretArn"], _google(ports, real, account, outputs["GoogleSecretArn"]))
+    if "LlamaSecretArn" in outputs:
+        value = {"api_key": real.llama_key} if real.llama_key else _SIMULATED_LLAMA_KEY
+        _put(account, outputs["LlamaSecretArn"], value)
+
+
+def secret_value(account: Account, arn: str) -> dict[str, Any]:
+    """The current value of a secret, which holds one JSON object."""
+    client = account.session().client(
+        "secretsmanager", endpoint_url=account.endpoint_url, config=CLIENT_CONFIG
+    )
+    return dict(json.loads(client.get_secret_value(SecretId=arn)["SecretString"]))
+
+
+def _put(account: Account, arn: str, value: dict[str, Any]) -> None:
+    if secret_value(account, arn) == value:
+        return
+    client = account.session().client(
+        "secretsmanager", endpoint_url=account.endpoint_url, config=CLIENT_CONFIG
+    )
+    client.put_secret_value(SecretId=arn, SecretString=json.dumps(value))
+
+
+def _google(ports: Ports, real: RealProviders, account: Account, arn: str) -> dict[str, Any]:
+    if real.google_key_file:
+        return dict(json.loads(real.google_key_file.read_text(encoding="utf-8")))
+    token_uri = f"http://{LOOPBACK}:{ports.providers}/token"
+    current = secret_value(account, arn)
+    return current if current.get("token_uri") == token_uri else simulated_google_key(token_uri)
+
+
+def simulated_google_key(token_uri: str) -> dict[str, Any]:
+    """A service-account key file with a fresh RSA key, shaped as Google issues them.
+
+    Source of the shape: https://cloud.google.com/iam/docs/keys-create-delete
+    """
+    key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    email = "gateway@simulated.iam.gserviceaccount.com"
+    return {
+        "type": "service_account",
+        "project_id": "simulated",
+        "private_key_id": "0" * 40,
+        "private_key": pem.decode(),
+        "client_email": email,
+        "client_id": "0" * 21,
+        "token_uri": token_uri,
+    }

@@ -1,0 +1,128 @@
+"""The two servers the embedded cloud stands on: the AWS emulator and the simulated providers."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+
+from local.aws import ISOLATED, Account, known_account, new_account, without_aws
+from local.ports import LOOPBACK, Ports, require_free
+from local.progress import StepError
+from local.state import PROJECT, StateDirectory
+
+EMULATOR, PROVIDERS = "emulator", "providers"
+_EMULATOR_PYTHON_VARIABLE = "LOCAL_EMULATOR_PYTHON"
+_START_S = 20.0
+_POLL_S = 0.05
+_OK = 200
+
+
+def answers(url: str, timeout_s: float = 2.0) -> bool:
+    """Whether a GET of a loopback URL succeeds."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as response:  # noqa: S310  (loopback)
+            return int(response.status) == _OK
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+def emulator_ready_url(ports: Ports) -> str:
+    """Answers once the emulator serves."""
+    return f"http://{LOOPBACK}:{ports.emulator}/_ministack/ready"
+
+
+def providers_ready_url(ports: Ports) -> str:
+    """Answers once the simulated providers serve."""
+    return f"http://{LOOPBACK}:{ports.providers}/_control"
+
+
+def emulator_identity(state: StateDirectory) -> str | None:
+    """Names one run of the emulator, whose state lives and dies with its process."""
+    process = state.processes.running(EMULATOR)
+    return None if process is None else f"{process.pid}@{process.create_time()}"
+
+
+def ensure_emulator(state: StateDirectory, ports: Ports, account_id: str, region: str) -> Account:
+    """The running emulator of this state directory, started if need be.
+
+    Raises:
+        PortError: another program holds the port.
+        StepError: it does not start.
+    """
+    account = known_account(state)
+    wanted = (account_id, region, f"http://{LOOPBACK}:{ports.emulator}")
+    if account and (account.id, account.region, account.endpoint_url) == wanted:
+        running = state.processes.running(EMULATOR) is not None
+        if running and answers(emulator_ready_url(ports)):
+            return account
+    state.processes.stop(EMULATOR, grace_s=5)
+    require_free(EMULATOR, ports.emulator)
+    account = new_account(state, account_id, region, ports.emulator)
+    process = state.processes.start(
+        EMULATOR,
+        [
+            str(_emulator_python()),
+            "-m",
+            "local.emulator",
+            f"--port={ports.emulator}",
+            f"--account={account_id}",
+            f"--region={region}",
+            f"--state-directory={state.root}",
+        ],
+        without_aws(os.environ) | account.environment() | {"PYTHONUNBUFFERED": "1"},
+        PROJECT,
+    )
+    _wait(state, EMULATOR, process, emulator_ready_url(ports))
+    return account
+
+
+def ensure_providers(state: StateDirectory, ports: Ports) -> None:
+    """The running simulated providers, started if need be.
+
+    Raises:
+        PortError: another program holds the port.
+        StepError: they do not start.
+    """
+    if state.processes.running(PROVIDERS) is not None and answers(providers_ready_url(ports)):
+        return
+    state.processes.stop(PROVIDERS, grace_s=5)
+    require_free(PROVIDERS, ports.providers)
+    process = state.processes.start(
+        PROVIDERS,
+        [sys.executable, "-m", "local.providers", "--port", str(ports.providers)],
+        without_aws(os.environ) | ISOLATED | {"PYTHONUNBUFFERED": "1"},
+        PROJECT,
+    )
+    _wait(state, PROVIDERS, process, providers_ready_url(ports))
+
+
+def _emulator_python() -> Path:
+    """The interpreter of the emulator's own environment, beside the project unless named."""
+    python = Path(os.environ.get(_EMULATOR_PYTHON_VARIABLE) or PROJECT / ".venv-emulator/bin/python")
+    if not python.exists():
+        raise StepError(f"the emulator's environment is missing: {python}", "run `make setup`")
+    return python
+
+
+def _wait(state: StateDirectory, name: str, process: psutil.Process, url: str) -> None:
+    deadline = time.monotonic() + _START_S
+    while not answers(url):
+        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            _give_up(state, name, "ended while starting")
+        if time.monotonic() > deadline:
+            _give_up(state, name, f"did not answer {url} within {_START_S:.0f} s")
+        time.sleep(_POLL_S)
+
+
+def _give_up(state: StateDirectory, name: str, what: str) -> None:
+    raise StepError(
+        f"the {name} {what}",
+        f"read {state.processes.log(name)}, then `make down up`",
+        state.processes.log_tail(name),
+    )
