@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import datetime
 import enum
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from msgspec import Meta
+
+from gateway.control.snapshot import Loaded
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+    from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 PARTITION_KEY = "provider#model"
 SORT_KEY = "version"
@@ -137,6 +145,15 @@ class RegistryItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"`version` {self.version!r} does not begin with a date of the calendar"
             ) from None
+        if (
+            self.residency.eu_processing
+            and self.provider is Provider.BEDROCK
+            and _leaves_the_eu(self.invocation_id)
+        ):
+            raise ValueError(
+                f"`residency.eu_processing` is true, but `invocation_id` {self.invocation_id!r} is an "
+                "inference profile that processes outside the EU; use the eu. profile"
+            )
         if self.maximum_output_tokens > self.context_window_tokens:
             raise ValueError(
                 f"`maximum_output_tokens` {self.maximum_output_tokens} exceeds "
@@ -149,25 +166,100 @@ class RegistryItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{self.provider}#{self.model}"
 
 
-def item_to_dynamodb(item: RegistryItem) -> dict[str, object]:
-    """The item as boto3's table resource stores it: nested maps, integers, dates as text."""
+def _leaves_the_eu(invocation_id: str) -> bool:
+    """Whether a Bedrock id is an inference profile of another geography than `eu`.
+
+    Model ids begin with the vendor (`anthropic.`), profiles with a geography before it:
+    https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
+    """
+    return invocation_id.split(".", 1)[0] in {"global", "us", "us-gov", "ca", "sa", "apac", "jp", "au", "in"}
+
+
+RegistryView = Mapping[tuple[str, str], RegistryItem]
+"""Every readable item by (`provider#model`, version)."""
+
+
+class RegistryTable:
+    """The registry's DynamoDB table. Every method blocks."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def load(self, previous: RegistryView | None) -> Loaded[RegistryView]:
+        """Read the whole table; an item that became unreadable keeps what it was before."""
+        items: dict[tuple[str, str], RegistryItem] = {}
+        problems: list[str] = []
+        for page in self._client.get_paginator("scan").paginate(TableName=self._table):
+            for stored in page["Items"]:
+                fields = _plain(stored)
+                keys = (str(fields.get(PARTITION_KEY)), str(fields.get(SORT_KEY)))
+                try:
+                    items[keys] = item_from_fields(fields)
+                except msgspec.ValidationError as error:
+                    problems.append(f"item {keys[0]} version {keys[1]}: {error}")
+                    if previous and keys in previous:
+                        items[keys] = previous[keys]
+        return Loaded(items, tuple(problems))
+
+    def put(self, item: RegistryItem) -> bool:
+        """Store a new version; True where it is new, False where exactly this item was there already.
+
+        Raises:
+            VersionConflictError: the version exists with other content.
+        """
+        fields = item_to_fields(item)
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item={name: _serializer.serialize(value) for name, value in fields.items()},
+                ConditionExpression="attribute_not_exists(#version)",
+                ExpressionAttributeNames={"#version": SORT_KEY},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            keys = {name: _serializer.serialize(fields[name]) for name in (PARTITION_KEY, SORT_KEY)}
+            stored = self._client.get_item(TableName=self._table, Key=keys, ConsistentRead=True).get(
+                "Item", {}
+            )
+            if _plain(stored) == fields:
+                return False
+            raise VersionConflictError(item) from None
+        return True
+
+
+class VersionConflictError(Exception):
+    """A version that exists cannot get other content: decisions already refer to it."""
+
+    def __init__(self, item: RegistryItem) -> None:
+        super().__init__(f"{item.key} version {item.version} exists with other content; put a new version")
+
+
+def item_to_fields(item: RegistryItem) -> dict[str, object]:
+    """The attributes of the stored item: nested maps, integers, dates as text."""
     encoded: dict[str, object] = msgspec.to_builtins(item)
     return {PARTITION_KEY: item.key, **encoded}
 
 
-def item_from_dynamodb(stored: dict[str, object]) -> RegistryItem:
-    """Read what `item_to_dynamodb` (or the registry stack) stored.
+def item_from_fields(fields: Mapping[str, object]) -> RegistryItem:
+    """Read what `item_to_fields` (or the registry stack) stored.
 
     Raises:
-        msgspec.ValidationError: the stored item is no `RegistryItem`, or sits under another item's key.
+        msgspec.ValidationError: the fields are no `RegistryItem`, or sit under another item's key.
     """
-    fields = {name: _integers(value) for name, value in stored.items() if name != PARTITION_KEY}
-    item = msgspec.convert(fields, RegistryItem)
-    if stored.get(PARTITION_KEY) != item.key:
+    item = msgspec.convert({k: v for k, v in fields.items() if k != PARTITION_KEY}, RegistryItem)
+    if fields.get(PARTITION_KEY) != item.key:
         raise msgspec.ValidationError(
-            f"the item of {item.key} is stored under {stored.get(PARTITION_KEY)!r}; put it again under its own key"
+            f"{item.key} is stored under {fields.get(PARTITION_KEY)!r}; put it again under its own key"
         )
     return item
+
+
+_serializer = TypeSerializer()
+_deserializer = TypeDeserializer()
+
+
+def _plain(stored: Mapping[str, AttributeValueTypeDef]) -> dict[str, object]:
+    return {name: _integers(_deserializer.deserialize(value)) for name, value in stored.items()}
 
 
 def _integers(value: object) -> object:

@@ -1,0 +1,1 @@
+"""What happens when a provider is slow or fails."""

@@ -1,0 +1,165 @@
+"""The container's environment, read once at the start. The table is in docs/contracts.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class SettingsError(Exception):
+    """The environment cannot be used; `mistakes` lists everything that is wrong with it."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+class GoogleSettings(msgspec.Struct, frozen=True):
+    """Where Gemini is called, and the secret with the service account's key."""
+
+    secret: str
+    base_url: str
+    project: str
+    location: str
+
+
+class LlamaSettings(msgspec.Struct, frozen=True):
+    """Where an OpenAI-compatible Llama endpoint is called, and the secret with its key."""
+
+    secret: str
+    base_url: str
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Everything the gateway is told from outside. `google` and `llama` are None where disabled."""
+
+    environment: str
+    aws_region: str
+    listen_address: str
+    port: int
+    log_level: str
+    eu_only: bool
+    model_registry_table: str
+    route_set_parameter: str
+    flag_parameters: str
+    client_keys_secret: str
+    admin_keys_secret: str
+    google: GoogleSettings | None
+    llama: LlamaSettings | None
+    provider_hosts: frozenset[str]
+    bedrock_base_url: str
+    maximum_body_bytes: int
+    drain_time_s: float
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings from `environment`.
+
+    Raises:
+        SettingsError: naming every variable that is missing or wrong, all at once.
+    """
+    reading = _Reading(environment)
+    region = reading.text("AWS_REGION")
+    bedrock_base_url = reading.url(
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+        environment.get("AWS_ENDPOINT_URL") or f"https://bedrock-runtime.{region}.amazonaws.com",
+    )
+    settings = Settings(
+        environment=reading.text("ENVIRONMENT"),
+        aws_region=region,
+        listen_address=environment.get("LISTEN_ADDRESS") or "0.0.0.0",  # noqa: S104 - the container's only interface
+        port=reading.whole_number("PORT", 1, 65535),
+        log_level=reading.choice("LOG_LEVEL", LOG_LEVELS),
+        eu_only=reading.choice("EU_ONLY", ("true", "false")) != "false",
+        model_registry_table=reading.text("MODEL_REGISTRY_TABLE"),
+        route_set_parameter=reading.text("ROUTE_SET_PARAMETER"),
+        flag_parameters=reading.text("FLAG_PARAMETERS").rstrip("/"),
+        client_keys_secret=reading.text("CLIENT_KEYS_SECRET"),
+        admin_keys_secret=reading.text("ADMIN_KEYS_SECRET"),
+        google=_google(reading),
+        llama=_llama(reading),
+        provider_hosts=reading.hosts("PROVIDER_HOSTS"),
+        bedrock_base_url=bedrock_base_url,
+        maximum_body_bytes=reading.whole_number("MAXIMUM_BODY_BYTES", 1, 1 << 30),
+        drain_time_s=float(reading.whole_number("DRAIN_TIME_S", 0, 3600)),
+    )
+    if reading.mistakes:
+        raise SettingsError(reading.mistakes)
+    return settings
+
+
+def _google(reading: _Reading) -> GoogleSettings | None:
+    names = ("GOOGLE_SECRET", "GOOGLE_BASE_URL", "GOOGLE_PROJECT", "GOOGLE_LOCATION")
+    if not reading.any_of(names):
+        return None
+    return GoogleSettings(
+        secret=reading.text("GOOGLE_SECRET"),
+        base_url=reading.url("GOOGLE_BASE_URL"),
+        project=reading.text("GOOGLE_PROJECT"),
+        location=reading.text("GOOGLE_LOCATION"),
+    )
+
+
+def _llama(reading: _Reading) -> LlamaSettings | None:
+    if not reading.any_of(("LLAMA_SECRET", "LLAMA_BASE_URL")):
+        return None
+    return LlamaSettings(secret=reading.text("LLAMA_SECRET"), base_url=reading.url("LLAMA_BASE_URL"))
+
+
+class _Reading:
+    """Reads variables and notes every mistake; what it returns after one is never used."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.mistakes: list[str] = []
+
+    def any_of(self, names: tuple[str, ...]) -> bool:
+        return any(self._environment.get(name) for name in names)
+
+    def text(self, name: str) -> str:
+        value = self._environment.get(name, "").strip()
+        if not value:
+            self.mistakes.append(f"{name} is not set; the task definition must give it (docs/contracts.md)")
+        return value
+
+    def whole_number(self, name: str, least: int, most: int) -> int:
+        value = self.text(name)
+        if value and not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+            self.mistakes.append(f"{name} is {value!r}; give a whole number from {least} to {most}")
+            return least
+        return int(value) if value else least
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        value = self.text(name)
+        if value and value not in choices:
+            self.mistakes.append(f"{name} is {value!r}; give one of {', '.join(choices)}")
+        return value
+
+    def url(self, name: str, default: str | None = None) -> str:
+        value = (self._environment.get(name) or default) if default is not None else self.text(name)
+        if value and not _is_base_url(value):
+            self.mistakes.append(f"{name} is {value!r}; give an http or https address without a query")
+        return (value or "").rstrip("/")
+
+    def hosts(self, name: str) -> frozenset[str]:
+        hosts = {host.strip().lower() for host in self._environment.get(name, "").split(",")} - {""}
+        for host in sorted(hosts):
+            if "/" in host or "*" in host:
+                self.mistakes.append(
+                    f"{name} contains {host!r}; give plain host names, without scheme, path or *"
+                )
+        return frozenset(hosts)
+
+
+def _is_base_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+        )
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""One thin adapter per protocol that callers speak."""

@@ -1,0 +1,135 @@
+"""The tools of a chat request, and what the caller says about their use."""
+
+from __future__ import annotations
+
+import functools
+from typing import Annotated, Literal
+
+import jsonschema_rs
+import msgspec
+from msgspec import Meta
+
+from gateway.failures import Reason, RefusalError
+from gateway.model import Tool, ToolChoice, ToolChoiceMode
+
+MAXIMUM_TOOLS = 128
+KNOWN_SCHEMAS_KEPT = 1024
+
+FunctionName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+
+class WireFunction(msgspec.Struct):
+    """A function tool; `parameters` stays raw until its schema is judged."""
+
+    name: FunctionName
+    description: str | None = None
+    parameters: msgspec.Raw = msgspec.Raw(b"null")
+    strict: bool | None = None
+
+
+class WireTool(msgspec.Struct):
+    """A tool; only functions are offered."""
+
+    function: WireFunction
+    type: Literal["function"] = "function"
+
+
+class WireChosenFunction(msgspec.Struct):
+    """The function a caller insists on."""
+
+    name: str
+
+
+class WireToolChoice(msgspec.Struct):
+    """A choice by name."""
+
+    function: WireChosenFunction
+    type: Literal["function"] = "function"
+
+
+def read_tools(tools: list[WireTool]) -> tuple[Tool, ...]:
+    """The tools, each with a sound schema.
+
+    Raises:
+        RefusalError: `INVALID_REQUEST` for too many tools, two of one name, or a schema that is none.
+    """
+    if len(tools) > MAXIMUM_TOOLS:
+        raise _invalid(f"At most {MAXIMUM_TOOLS} tools may be given, not {len(tools)}.", "tools")
+    read: dict[str, Tool] = {}
+    for index, tool in enumerate(tools):
+        function = tool.function
+        where = f"tools[{index}].function"
+        if function.name in read:
+            raise _invalid(f"Two tools are named {function.name!r}.", f"{where}.name")
+        parameters = _judged_schema(bytes(function.parameters))
+        if isinstance(parameters, str):
+            raise _invalid(
+                f"Invalid schema for function {function.name!r}: {parameters}", f"{where}.parameters"
+            )
+        read[function.name] = Tool(
+            function.name, function.description or "", parameters, bool(function.strict)
+        )
+    return tuple(read.values())
+
+
+def read_tool_choice(choice: str | WireToolChoice | None, tools: tuple[Tool, ...]) -> ToolChoice:
+    """What the caller wants done with `tools`.
+
+    Raises:
+        RefusalError: `INVALID_REQUEST` for a choice that no tool can satisfy.
+    """
+    if choice is None:
+        return ToolChoice()
+    if isinstance(choice, str):
+        mode = ToolChoiceMode(choice)
+        if mode is ToolChoiceMode.REQUIRED and not tools:
+            raise _invalid("tool_choice requires a tool call, but no tools are given.", "tool_choice")
+        return ToolChoice(mode)
+    if choice.function.name not in {tool.name for tool in tools}:
+        raise _invalid(
+            f"tool_choice names {choice.function.name[:80]!r}, which is not in tools.", "tool_choice"
+        )
+    return ToolChoice(ToolChoiceMode.NAMED, choice.function.name)
+
+
+@functools.lru_cache(maxsize=KNOWN_SCHEMAS_KEPT)
+def _judged_schema(raw: bytes) -> dict[str, object] | str:
+    """The schema, or what is wrong with it; cached, as applications send the same tools every time."""
+    try:
+        schema = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "it is not readable JSON."
+    if schema is None or schema == {}:
+        return {"type": "object", "properties": {}}
+    if not isinstance(schema, dict):
+        return "it is not an object."
+    if schema.get("type", "object") != "object":
+        return 'its type must be "object".'
+    return _complaint(schema) or schema
+
+
+def _complaint(schema: dict[str, object]) -> str | None:
+    """What the JSON Schema drafts in use say against `schema`; None where one of them accepts it.
+
+    Its own `$schema` is left out, because an unknown one would be fetched over the network.
+    """
+    judged = {name: value for name, value in schema.items() if name != "$schema"}
+    try:
+        if any(draft.is_valid(judged) for draft in _META_SCHEMAS):
+            return None
+        error = next(_META_SCHEMAS[0].iter_errors(judged))
+    except (ValueError, RecursionError) as problem:
+        return f"{str(problem)[:200]}."
+    place = "".join(f"[{step!r}]" for step in error.instance_path)
+    return f"{error.message[:200]}{' at ' + place if place else ''}."
+
+
+_META_SCHEMAS = (
+    jsonschema_rs.Draft202012Validator({"$ref": "https://json-schema.org/draft/2020-12/schema"}),
+    jsonschema_rs.Draft7Validator({"$ref": "http://json-schema.org/draft-07/schema#"}),
+)
+"""Today's draft, and the one many schema generators still write."""
+
+
+def _invalid(message: str, parameter: str) -> RefusalError:
+    return RefusalError(Reason.INVALID_REQUEST, message, parameter=parameter)

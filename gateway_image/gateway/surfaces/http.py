@@ -1,0 +1,206 @@
+"""The ASGI application below the HTTP surfaces: routes, keys, body limit, errors, log line, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from gateway.failures import RefusalError
+from gateway.surfaces import errors
+from gateway.surfaces.errors import HttpError, error_answer, refusal_answer
+from gateway.surfaces.messages import Endpoint, Incoming, Outgoing, Routes
+from gateway.telemetry.record import RequestRecord
+
+if TYPE_CHECKING:
+    from gateway.pipeline import Pipeline
+    from gateway.telemetry.metrics import Metrics
+
+Scope = MutableMapping[str, Any]
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+
+CLIENT_CLOSED_REQUEST = 499
+"""The status logged for a caller who left; nginx's convention, it is never sent."""
+
+UNKNOWN = "unknown"
+BEARER = "bearer "
+
+logger = logging.getLogger(__name__)
+
+
+class ClientGoneError(Exception):
+    """The caller closed the connection before the answer."""
+
+
+class HttpApplication:
+    """Dispatches requests to endpoints; every answer passes through here, errors included."""
+
+    def __init__(
+        self, routes: Routes, pipeline: Pipeline, metrics: Metrics, *, maximum_body_bytes: int
+    ) -> None:
+        self._routes = routes
+        self._pipeline = pipeline
+        self._metrics = metrics
+        self._maximum_body_bytes = maximum_body_bytes
+        self.in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"{scope['type']} connections are not served")
+        started_s = time.perf_counter()
+        record = RequestRecord(f"req_{os.urandom(12).hex()}")
+        endpoint: Endpoint | None = None
+        status = CLIENT_CLOSED_REQUEST
+        self._begin()
+        try:
+            try:
+                endpoint = self._endpoint(scope)
+                outgoing = await self._answered(endpoint, scope, receive, record)
+            except RefusalError as refusal:
+                outgoing = refusal_answer(refusal)
+            except HttpError as error:
+                outgoing = error_answer(error.form, error.message, headers=error.headers)
+            except ClientGoneError:
+                return
+            except Exception:
+                logger.exception("request broken", extra={"request_id": record.request_id})
+                outgoing = error_answer(
+                    errors.INTERNAL,
+                    f"The gateway failed to handle this request. Its id is {record.request_id}.",
+                )
+            status = outgoing.status
+            await _send(outgoing, record.request_id, send)
+        finally:
+            self._end(scope, endpoint, status, time.perf_counter() - started_s, record)
+
+    def _endpoint(self, scope: Scope) -> Endpoint:
+        path, method = scope["path"], scope["method"]
+        methods = self._routes.get(path)
+        if methods is None:
+            raise HttpError(errors.NOT_FOUND, f"Unknown request URL: {method} {path[:200]}.")
+        endpoint = methods.get(method)
+        if endpoint is None:
+            allowed = ", ".join(methods)
+            raise HttpError(
+                errors.METHOD_NOT_ALLOWED, f"{path} answers {allowed}, not {method}.", (("allow", allowed),)
+            )
+        return endpoint
+
+    async def _answered(
+        self, endpoint: Endpoint, scope: Scope, receive: Receive, record: RequestRecord
+    ) -> Outgoing:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if endpoint.access is not None:
+            self._pipeline.authenticate(_bearer_key(headers), endpoint.access)
+        body = await self._body(headers, receive)
+        return await _unless_gone(endpoint.handler(Incoming(headers, body, record)), receive)
+
+    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
+        announced = headers.get("content-length", "0")
+        if announced.isdecimal() and int(announced) > self._maximum_body_bytes:
+            raise self._too_large()
+        event = await receive()
+        body: bytes = event.get("body", b"")
+        if event.get("more_body"):
+            chunks, received = [body], len(body)
+            while event.get("more_body"):
+                event = await receive()
+                chunk = event.get("body", b"")
+                chunks.append(chunk)
+                received += len(chunk)
+                if received > self._maximum_body_bytes:
+                    raise self._too_large()
+            body = b"".join(chunks)
+        if event["type"] == "http.disconnect":
+            raise ClientGoneError
+        if len(body) > self._maximum_body_bytes:
+            raise self._too_large()
+        return body
+
+    def _too_large(self) -> HttpError:
+        message = f"The request body exceeds the limit of {self._maximum_body_bytes} bytes."
+        return HttpError(errors.BODY_TOO_LARGE, message, (("connection", "close"),))
+
+    def _begin(self) -> None:
+        self.in_flight += 1
+        self._metrics.in_flight.inc()
+
+    def _end(
+        self, scope: Scope, endpoint: Endpoint | None, status: int, duration_s: float, record: RequestRecord
+    ) -> None:
+        self.in_flight -= 1
+        self._metrics.in_flight.dec()
+        surface = endpoint.name if endpoint is not None else UNKNOWN
+        self._metrics.request_ended(surface, status, duration_s)
+        polled = endpoint is not None and endpoint.access is None
+        logger.log(
+            logging.DEBUG if polled else logging.INFO,
+            "request",
+            extra={
+                "method": scope["method"],
+                "surface": surface,
+                "status": status,
+                "duration_ms": round(duration_s * 1000, 3),
+                **record.log_fields(),
+            },
+        )
+
+
+def _bearer_key(headers: dict[str, str]) -> str | None:
+    value = headers.get("authorization", "")
+    return value[len(BEARER) :].strip() if value[: len(BEARER)].lower() == BEARER else None
+
+
+async def _unless_gone(work: Awaitable[Outgoing], receive: Receive) -> Outgoing:
+    """Wait for `work`, but cancel it, and the provider call in it, as soon as the caller has left.
+
+    Raises:
+        ClientGoneError: the caller left.
+    """
+    worker = asyncio.current_task()
+    assert worker is not None  # noqa: S101 - a coroutine always runs in a task
+    gone = done = False
+
+    def leave(watch: asyncio.Task[Event]) -> None:
+        nonlocal gone
+        if not done and not watch.cancelled():
+            gone = True
+            worker.cancel()
+
+    watcher = asyncio.ensure_future(_disconnection(receive))
+    watcher.add_done_callback(leave)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if not gone:
+            raise
+        worker.uncancel()
+        raise ClientGoneError from None
+    finally:
+        done = True
+        watcher.cancel()
+
+
+async def _disconnection(receive: Receive) -> Event:
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            return event
+
+
+async def _send(outgoing: Outgoing, request_id: str, send: Send) -> None:
+    headers = [
+        (b"content-type", outgoing.content_type.encode("latin-1")),
+        (b"content-length", str(len(outgoing.body)).encode("latin-1")),
+        (b"x-request-id", request_id.encode("latin-1")),
+    ]
+    for name, value in outgoing.headers:
+        headers.append((name.encode("latin-1"), value.encode("latin-1")))
+    await send({"type": "http.response.start", "status": outgoing.status, "headers": headers})
+    await send({"type": "http.response.body", "body": outgoing.body})

@@ -1,0 +1,130 @@
+"""The control plane's stores, simulated in this process and filled as the stacks fill them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import boto3
+import msgspec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from moto import mock_aws
+
+from gateway.control.registry import RegistryItem, RegistryTable
+from gateway.control.snapshot import Snapshot
+
+ENVIRONMENTS = Path(__file__).parents[2] / "environments"
+REGION = "eu-central-1"
+TABLE = "ai_model_registry"
+ROUTE_SET = "/ai-orchestration/test/route-sets/active"
+FLAGS = "/ai-orchestration/test/flags"
+CLIENT_KEY = "client-key-of-the-tests"
+ADMIN_KEY = "admin-key-of-the-tests"
+
+
+def declared_models() -> list[RegistryItem]:
+    """Every model declared in the repository."""
+    files = sorted(ENVIRONMENTS.glob("models/*.toml"))
+    return [msgspec.convert(tomllib.loads(file.read_text()), RegistryItem) for file in files]
+
+
+def declared_route_set() -> dict[str, object]:
+    """The route set declared in the repository."""
+    return tomllib.loads((ENVIRONMENTS / "route-sets/default.toml").read_text())
+
+
+@cache
+def service_account_key() -> str:
+    """A private key as Google issues them; made once, because it takes a while."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    encoding = serialization.Encoding.PEM
+    return key.private_bytes(
+        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+@cache
+def aws_session() -> boto3.Session:
+    """One session for all tests: most of the time to make a client goes into reading AWS's service models."""
+    return boto3.Session(
+        aws_access_key_id="AKIATESTGATEWAY00000", aws_secret_access_key="not-a-secret", region_name=REGION
+    )
+
+
+class Stores:
+    """What an operator can change, as an operator changes it."""
+
+    def __init__(self) -> None:
+        self.ssm = aws_session().client("ssm")
+        self.secrets = aws_session().client("secretsmanager")
+        self.dynamodb = aws_session().client("dynamodb")
+        self.registry = RegistryTable(self.dynamodb, TABLE)
+        self.arns: dict[str, str] = {}
+
+    def fill(self, token_uri: str) -> None:
+        """Put in place what the stacks deploy and an operator sets."""
+        self.dynamodb.create_table(
+            TableName=TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": "provider#model", "AttributeType": "S"},
+                {"AttributeName": "version", "AttributeType": "S"},
+            ],
+            KeySchema=[
+                {"AttributeName": "provider#model", "KeyType": "HASH"},
+                {"AttributeName": "version", "KeyType": "RANGE"},
+            ],
+        )
+        for item in declared_models():
+            self.registry.put(item)
+        self.put_route_set(json.dumps(declared_route_set()))
+        self.put_flag("rollout-stage", "off")
+        self.put_secret("client", {"current": CLIENT_KEY, "previous": ""})
+        self.put_secret("admin", {"current": ADMIN_KEY, "previous": ""})
+        self.put_secret("llama", {"api_key": "llama-key"})
+        self.put_secret(
+            "google",
+            {
+                "type": "service_account",
+                "client_email": "gateway@test.iam.gserviceaccount.com",
+                "private_key": service_account_key(),
+                "private_key_id": "1",
+                "token_uri": token_uri,
+            },
+        )
+
+    def put_route_set(self, text: str) -> None:
+        self.ssm.put_parameter(Name=ROUTE_SET, Value=text, Type="String", Overwrite=True)
+
+    def put_flag(self, name: str, value: str) -> None:
+        self.ssm.put_parameter(Name=f"{FLAGS}/{name}", Value=value, Type="String", Overwrite=True)
+
+    def put_secret(self, name: str, value: object) -> None:
+        text = value if isinstance(value, str) else json.dumps(value)
+        if name in self.arns:
+            self.secrets.put_secret_value(SecretId=self.arns[name], SecretString=text)
+        else:
+            self.arns[name] = self.secrets.create_secret(Name=name, SecretString=text)["ARN"]
+
+
+@contextmanager
+def simulated_stores(token_uri: str) -> Iterator[Stores]:
+    """Filled stores, gone afterwards."""
+    with mock_aws():
+        stores = Stores()
+        stores.fill(token_uri)
+        yield stores
+
+
+def loaded_snapshot(name: str, value: object) -> Snapshot[object]:
+    """A snapshot that holds `value`."""
+    from gateway.control.snapshot import Loaded
+
+    snapshot: Snapshot[object] = Snapshot(name, lambda _previous: Loaded(value), interval_s=3600)
+    snapshot.refresh()
+    return snapshot

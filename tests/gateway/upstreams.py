@@ -1,0 +1,134 @@
+"""Stand-ins for the three providers on loopback: each answers in its own wire format, or fails as told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+TOKEN_PATH = "/token"
+
+
+@dataclass
+class Behaviour:
+    """What one provider does. `status` other than 200 is an error; `hang` never answers."""
+
+    text: str = "Good day."
+    status: int = 200
+    hang: bool = False
+    cut: bool = False
+    tool: tuple[str, dict[str, object]] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    requests: list[dict[str, object]] = field(default_factory=list)
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
+class Upstreams:
+    """All providers behind one loopback server."""
+
+    url: str = ""
+    bedrock: Behaviour = field(default_factory=Behaviour)
+    google: Behaviour = field(default_factory=Behaviour)
+    llama: Behaviour = field(default_factory=Behaviour)
+    tokens_given: int = 0
+
+    async def token(self, _request: web.Request) -> web.Response:
+        self.tokens_given += 1
+        return web.json_response({"access_token": "ya29.test", "expires_in": 3600, "token_type": "Bearer"})
+
+    async def converse(self, request: web.Request) -> web.StreamResponse:
+        behaviour = self.bedrock
+        await _behave(behaviour, request)
+        if behaviour.status != 200:
+            return _failure(behaviour, {"message": "bedrock says no"})
+        content: list[dict[str, object]] = [{"text": behaviour.text}]
+        if behaviour.tool:
+            name, arguments = behaviour.tool
+            content = [{"toolUse": {"toolUseId": "tooluse_1", "name": name, "input": arguments}}]
+        return web.json_response(
+            {
+                "output": {"message": {"role": "assistant", "content": content}},
+                "stopReason": "tool_use" if behaviour.tool else "end_turn",
+                "usage": {"inputTokens": 11, "outputTokens": 7, "totalTokens": 18},
+                "metrics": {"latencyMs": 12},
+            }
+        )
+
+    async def generate(self, request: web.Request) -> web.StreamResponse:
+        behaviour = self.google
+        await _behave(behaviour, request)
+        if behaviour.status != 200:
+            return _failure(behaviour, {"error": {"code": behaviour.status, "message": "no", "status": "X"}})
+        parts: list[dict[str, object]] = [{"text": behaviour.text}]
+        if behaviour.tool:
+            name, arguments = behaviour.tool
+            parts = [{"functionCall": {"name": name, "args": arguments}}]
+        return web.json_response(
+            {
+                "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}],
+                "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 7, "totalTokenCount": 18},
+            }
+        )
+
+    async def complete(self, request: web.Request) -> web.StreamResponse:
+        behaviour = self.llama
+        await _behave(behaviour, request)
+        if behaviour.status != 200:
+            return _failure(behaviour, {"error": {"message": "no", "type": "x", "param": None, "code": None}})
+        return web.json_response(
+            {
+                "id": "chatcmpl-1",
+                "object": "chat.completion",
+                "created": 1,
+                "model": "llama",
+                "choices": [
+                    {
+                        "index": 0,
+                        "finish_reason": "stop",
+                        "message": {"role": "assistant", "content": behaviour.text},
+                    }
+                ],
+                "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
+            }
+        )
+
+
+@contextlib.asynccontextmanager
+async def running_upstreams() -> AsyncIterator[Upstreams]:
+    """The providers, listening on a free port."""
+    upstreams = Upstreams()
+    application = web.Application()
+    application.router.add_post(TOKEN_PATH, upstreams.token)
+    application.router.add_post("/model/{model}/converse", upstreams.converse)
+    application.router.add_post("/v1/projects/{rest:.*}", upstreams.generate)
+    application.router.add_post("/llama/v1/chat/completions", upstreams.complete)
+    runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    upstreams.url = f"http://{host}:{port}"
+    try:
+        yield upstreams
+    finally:
+        await runner.cleanup()
+
+
+async def _behave(behaviour: Behaviour, request: web.Request) -> None:
+    behaviour.requests.append(await request.json())
+    if behaviour.cut and request.transport is not None:
+        request.transport.close()
+    if behaviour.hang:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            behaviour.cancelled.set()
+            raise
+
+
+def _failure(behaviour: Behaviour, body: dict[str, object]) -> web.Response:
+    return web.json_response(body, status=behaviour.status, headers=behaviour.headers)
