@@ -29,6 +29,7 @@ MAXIMUM_BODY_BYTES = 25 * 1024 * 1024
 _REMEMBERED_REQUESTS = 500
 _LARGEST_REMEMBERED_BODY = 64 * 1024
 _TOKEN_LIFETIME_S = 3600
+_SECRET = frozenset({"authorization", "x-amz-security-token", "x-goog-api-key"})
 
 
 class Simulation:
@@ -120,9 +121,7 @@ class Simulation:
                 "provider": wire.name,
                 "model": model,
                 "path": received.raw_path,
-                "headers": {
-                    name: value for name, value in received.headers.items() if name != "authorization"
-                },
+                "headers": {name: value for name, value in received.headers.items() if name not in _SECRET},
                 "body": received.body.decode("utf-8", "replace") if small else None,
                 "body_bytes": len(received.body),
                 "problem": problem.message if problem is not None else None,
