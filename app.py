@@ -39,10 +39,9 @@ def main(variables: Mapping[str, str]) -> int:
     import aws_cdk as cdk
     from cdk_nag import AwsSolutionsChecks
 
-    from stacks.application import build
+    from stacks.application import build, repeatable_app
 
-    # Each of these names what differs between runs: the Python in use, a temporary directory, the time taken.
-    app = cdk.App(analytics_reporting=False, stack_traces=False, performance_reporting=False)
+    app = repeatable_app()
     build(app, environment=environment, models=models, route_set=route_set)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()

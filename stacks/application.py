@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import aws_cdk as cdk
@@ -15,6 +15,7 @@ from stacks.feature_flags import FeatureFlagsStack
 from stacks.gateway import GatewayStack
 from stacks.guardrails import GuardrailsStack
 from stacks.model_registry import ModelRegistryStack
+from stacks.monitoring import MonitoringStack, Watched
 from stacks.network import NetworkStack
 from stacks.route_set import RouteSet
 from stacks.secrets import SecretsStack
@@ -32,6 +33,25 @@ class Application:
     guardrails: GuardrailsStack
     cache: CacheStack
     gateway: GatewayStack
+    monitoring: MonitoringStack
+
+
+def repeatable_app(
+    *, context: Mapping[str, object] | None = None, outdir: str | None = None, validated: bool = True
+) -> cdk.App:
+    """An app whose output depends on nothing but its sources.
+
+    Left out is what the CDK would add of the run: the version of Python, temporary directories, times taken.
+    `validated` turns the CDK's built-in validation on.
+    """
+    return cdk.App(
+        context={"aws:cdk:disable-creation-stack-traces": True, **(context or {})},
+        outdir=outdir,
+        analytics_reporting=False,
+        stack_traces=False,
+        performance_reporting=False,
+        builtin_cloud_formation_validation=None if validated else False,
+    )
 
 
 def build(
@@ -85,6 +105,18 @@ def build(
         table_key=secrets.table_key,
         log_key=secrets.log_key,
     )
+    monitoring = MonitoringStack(
+        app,
+        "Monitoring",
+        environment=environment,
+        watched=Watched(
+            service=gateway.service,
+            load_balancer=gateway.load_balancer,
+            target_group=gateway.target_group,
+            registry_table=model_registry.table,
+            functions={"RegistryGuard": model_registry.guard.function},
+        ),
+    )
     application = Application(
         network=network,
         secrets=secrets,
@@ -93,6 +125,7 @@ def build(
         guardrails=guardrails,
         cache=cache,
         gateway=gateway,
+        monitoring=monitoring,
     )
     for producer in locked_while_in_use(application):
         cdk.CrossStackReferences.of(producer).produce(cdk.ReferenceStrength.STRONG)

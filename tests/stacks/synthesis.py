@@ -10,7 +10,7 @@ from typing import Any
 
 import aws_cdk as cdk
 
-from stacks.application import Application, build
+from stacks.application import Application, build, repeatable_app
 from stacks.declared_models import load_models
 from stacks.route_set import load_route_set
 from stacks.settings import Environment, load
@@ -54,18 +54,18 @@ class Synthesis:
     templates: Mapping[str, Mapping[str, Any]]
     manifest: Mapping[str, Any]
 
-    def resources(self, type_prefix: str = "", stack: str | None = None) -> list[Resource]:
-        """The resources whose type starts with `type_prefix`, of one stack or of all."""
+    def resources(self, type_name: str | None = None, stack: str | None = None) -> list[Resource]:
+        """The resources of one type or of all, of one stack or of all."""
         return [
             resource
             for resource in self._all()
-            if resource.type.startswith(type_prefix) and stack in (None, resource.stack)
+            if type_name in (None, resource.type) and stack in (None, resource.stack)
         ]
 
-    def only(self, type_prefix: str, stack: str | None = None) -> Properties:
+    def only(self, type_name: str, stack: str | None = None) -> Properties:
         """The properties of the one resource of a type."""
-        found = self.resources(type_prefix, stack)
-        assert len(found) == 1, f"{len(found)} resources of {type_prefix}: {[one.name for one in found]}"
+        found = self.resources(type_name, stack)
+        assert len(found) == 1, f"{len(found)} resources of {type_name}: {[one.name for one in found]}"
         return found[0].properties
 
     def _all(self) -> Iterator[Resource]:
@@ -74,17 +74,10 @@ class Synthesis:
                 yield Resource(stack, logical_id, body)
 
 
-def new_app(directory: Path, **context: object) -> cdk.App:
-    """An app as the CDK CLI would start it, but without the built-in validation."""
+def new_app(directory: Path, *, validated: bool = False, **context: object) -> cdk.App:
+    """An app as the CDK CLI would start it; without the built-in validation unless `validated`."""
     settings = json.loads((ROOT / "cdk.json").read_text())["context"]
-    return cdk.App(
-        context={**settings, **context},
-        outdir=str(directory),
-        analytics_reporting=False,
-        stack_traces=False,
-        performance_reporting=False,
-        builtin_cloud_formation_validation=False,
-    )
+    return repeatable_app(context={**settings, **context}, outdir=str(directory), validated=validated)
 
 
 def build_environment(app: cdk.App, environment: Environment) -> Application:

@@ -1,0 +1,415 @@
+"""The Gateway stack: what the container is told and may do, how it is reached, scales and stops."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks.constructs.bedrock_access import EU_DESTINATION_REGIONS, invoke_statements
+from stacks.declared_models import DeclaredModel, load_models
+from stacks.settings import Architecture, Environment
+from tests.stacks.synthesis import (
+    ENVIRONMENTS,
+    ROOT,
+    Properties,
+    Synthesis,
+    load_environment,
+    synthesise,
+)
+
+STACK = "Gateway"
+LOAD_BALANCING = "AWS::ElasticLoadBalancingV2"
+
+
+def container(synthesis: Synthesis) -> Properties:
+    (definition,) = synthesis.only("AWS::ECS::TaskDefinition", STACK)["ContainerDefinitions"]
+    return dict(definition)
+
+
+def variables(synthesis: Synthesis) -> dict[str, Any]:
+    return {entry["Name"]: entry["Value"] for entry in container(synthesis)["Environment"]}
+
+
+def attributes(properties: Properties, key: str) -> dict[str, Any]:
+    return {entry["Key"]: entry["Value"] for entry in properties[key]}
+
+
+def statements(synthesis: Synthesis, role: str) -> list[dict[str, Any]]:
+    (policy,) = [
+        resource.properties
+        for resource in synthesis.resources("AWS::IAM::Policy", STACK)
+        if role in str(resource.properties["Roles"])
+    ]
+    document: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
+    return document
+
+
+def as_list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def changed(name: str, **sections: dict[str, object]) -> Environment:
+    """A declared environment with some settings changed."""
+    environment = load_environment(name)
+    updates = {
+        section: getattr(environment, section).model_copy(update=values)
+        for section, values in sections.items()
+    }
+    return environment.model_copy(update=updates)
+
+
+# ---- the container ----
+
+
+def test_the_containers_environment_is_that_of_the_contract(every_environment: Synthesis) -> None:
+    environment = every_environment.environment
+    told = variables(every_environment)
+    expected = {
+        "ENVIRONMENT", "AWS_REGION", "PORT", "LOG_LEVEL", "EU_ONLY", "MODEL_REGISTRY_TABLE",
+        "ROUTE_SET_PARAMETER", "FLAG_PARAMETERS", "CLIENT_KEYS_SECRET", "ADMIN_KEYS_SECRET",
+        "PROVIDER_HOSTS", "MAXIMUM_BODY_BYTES", "DRAIN_TIME_S",
+    }  # fmt: skip
+    if environment.providers.google.enabled:
+        expected |= {"GOOGLE_SECRET", "GOOGLE_BASE_URL", "GOOGLE_PROJECT", "GOOGLE_LOCATION"}
+    if environment.providers.llama.enabled:
+        expected |= {"LLAMA_SECRET", "LLAMA_BASE_URL"}
+    assert set(told) == expected
+    assert told["ENVIRONMENT"] == environment.name
+    assert told["AWS_REGION"] == environment.deployment.region
+    assert told["PORT"] == "8080"
+    assert told["EU_ONLY"] == "true"
+    assert told["FLAG_PARAMETERS"] == f"/ai-orchestration/{environment.name}/flags"
+    assert told["PROVIDER_HOSTS"].split(",") == list(environment.provider_hosts)
+    assert told["MAXIMUM_BODY_BYTES"] == str(environment.gateway.maximum_body_bytes)
+    assert told["DRAIN_TIME_S"] == str(environment.scaling.drain_time_s)
+
+
+def test_every_variable_the_container_is_told_is_in_the_contract(every_environment: Synthesis) -> None:
+    contract = (ROOT / "docs" / "contracts.md").read_text()
+    assert [name for name in variables(every_environment) if f"`{name}`" not in contract] == []
+
+
+def test_the_container_can_write_nothing_and_is_nobody(production: Synthesis) -> None:
+    definition = container(production)
+    assert definition["ReadonlyRootFilesystem"] is True
+    assert definition["Privileged"] is False
+    assert definition["User"] == "65532:65532"
+    assert "Secrets" not in definition
+
+
+def test_the_containers_health_is_asked_of_the_gateway_itself(production: Synthesis) -> None:
+    assert container(production)["HealthCheck"]["Command"] == ["CMD", "python", "-m", "gateway", "health"]
+
+
+@pytest.mark.parametrize("architecture", list(Architecture))
+def test_one_setting_chooses_the_processor_of_image_and_task(
+    tmp_path: Path, architecture: Architecture
+) -> None:
+    synthesis = synthesise(changed("development", gateway={"architecture": architecture}), tmp_path)
+    task = synthesis.only("AWS::ECS::TaskDefinition", STACK)
+    assets = json.loads((tmp_path / "Gateway.assets.json").read_text())["dockerImages"]
+    (image,) = assets.values()
+    assert task["RuntimePlatform"]["CpuArchitecture"] == architecture.upper()
+    assert image["source"]["platform"] == {"arm64": "linux/arm64", "x86_64": "linux/amd64"}[architecture]
+
+
+def test_the_image_holds_the_package_and_its_requirements_and_no_cache(production: Synthesis) -> None:
+    assets = json.loads((production.directory / "Gateway.assets.json").read_text())["dockerImages"]
+    (image,) = assets.values()
+    context = production.directory / image["source"]["directory"]
+    assert {entry.name for entry in context.iterdir()} == {
+        ".dockerignore", "Dockerfile", "gateway", "requirements.txt",
+    }  # fmt: skip
+    assert (context / "gateway" / "__init__.py").is_file()
+    assert [file for file in context.rglob("*") if file.name == "__pycache__" or file.suffix == ".pyc"] == []
+
+
+# ---- what it may do ----
+
+
+def test_the_task_may_make_the_calls_of_the_contract_and_no_others(every_environment: Synthesis) -> None:
+    actions = {
+        action
+        for statement in statements(every_environment, "TaskRole")
+        for action in as_list(statement["Action"])
+    }
+    assert actions == {
+        "dynamodb:Scan",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "ssm:GetParameter",
+        "ssm:GetParametersByPath",
+        "secretsmanager:GetSecretValue",
+        "kms:Decrypt",
+        "bedrock:InvokeModel",
+    }
+    contract = (ROOT / "docs" / "contracts.md").read_text()
+    for action in actions - {"kms:Decrypt"}:
+        assert f"`{action}`" in contract or f"`{action.split(':')[1]}`" in contract
+
+
+def test_every_permission_of_the_task_names_its_resources(every_environment: Synthesis) -> None:
+    for statement in statements(every_environment, "TaskRole"):
+        for resource in as_list(statement["Resource"]):
+            assert "*" not in json.dumps(resource)
+
+
+def test_keys_may_only_decrypt_through_the_service_that_holds_the_data(production: Synthesis) -> None:
+    through = [
+        statement["Condition"]["StringEquals"]["kms:ViaService"]
+        for statement in statements(production, "TaskRole")
+        if statement["Action"] == "kms:Decrypt"
+    ]
+    assert sorted(through) == [
+        "dynamodb.eu-central-1.amazonaws.com",
+        "secretsmanager.eu-central-1.amazonaws.com",
+    ]
+
+
+def test_only_secrets_of_enabled_providers_may_be_read(synthesised: Callable[[str], Synthesis]) -> None:
+    def readable(name: str) -> str:
+        return json.dumps(
+            [
+                statement["Resource"]
+                for statement in statements(synthesised(name), "TaskRole")
+                if statement["Action"] == "secretsmanager:GetSecretValue"
+            ]
+        )
+
+    assert "Llama" in readable("local")
+    assert "Llama" not in readable("production")
+    assert "ClientKeys" in readable("production")
+    assert "AdminKeys" in readable("production")
+
+
+def test_every_declared_bedrock_model_may_be_invoked_in_the_eu_and_only_through_its_profile(
+    production: Synthesis,
+) -> None:
+    allowed = [
+        statement
+        for statement in statements(production, "TaskRole")
+        if statement["Action"] == "bedrock:InvokeModel"
+    ]
+    unconditional = {arn for one in allowed if "Condition" not in one for arn in as_list(one["Resource"])}
+    profiles = {
+        f"arn:aws:bedrock:eu-central-1:333333333333:inference-profile/{model.invocation_id}"
+        for model in load_models(ENVIRONMENTS / "models")
+        if model.provider == "bedrock"
+    }
+    assert unconditional == profiles
+    for profile in profiles:
+        (destinations,) = [
+            one["Resource"]
+            for one in allowed
+            if one.get("Condition", {}).get("StringEquals") == {"bedrock:InferenceProfileArn": profile}
+        ]
+        model_id = profile.split("/eu.")[1]
+        assert set(destinations) == {
+            f"arn:aws:bedrock:{region}::foundation-model/{model_id}" for region in EU_DESTINATION_REGIONS
+        }
+
+
+def bedrock_model(invocation_id: str) -> DeclaredModel:
+    return DeclaredModel(
+        file=Path("model.toml"),
+        provider="bedrock",
+        model="model",
+        version="2026-11-01",
+        invocation_id=invocation_id,
+        lifecycle="active",
+        eu_processing=True,
+        eu_licence=True,
+        fields={},
+    )
+
+
+def test_a_model_without_a_profile_may_be_invoked_in_the_region_alone() -> None:
+    (statement,) = invoke_statements(
+        [bedrock_model("amazon.nova-lite-v1:0")], region="eu-west-1", account="1"
+    )
+    assert statement.resources == ["arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0"]
+
+
+def test_a_profile_that_leaves_the_eu_is_refused() -> None:
+    with pytest.raises(ValueError, match="outside the EU"):
+        invoke_statements([bedrock_model("global.model")], region="eu-west-1", account="1")
+
+
+def test_nothing_may_be_invoked_where_bedrock_is_disabled(tmp_path: Path) -> None:
+    environment = load_environment("local")
+    providers = environment.providers
+    disabled = providers.model_copy(
+        update={"bedrock": providers.bedrock.model_copy(update={"enabled": False})}
+    )
+    synthesis = synthesise(environment.model_copy(update={"providers": disabled}), tmp_path)
+    assert "bedrock:" not in json.dumps(statements(synthesis, "TaskRole"))
+
+
+# ---- how callers reach it ----
+
+
+def test_the_load_balancer_is_internal_strict_and_patient(every_environment: Synthesis) -> None:
+    balancer = every_environment.only(f"{LOAD_BALANCING}::LoadBalancer", STACK)
+    settings = attributes(balancer, "LoadBalancerAttributes")
+    assert balancer["Scheme"] == "internal"
+    assert settings["routing.http.drop_invalid_header_fields.enabled"] == "true"
+    assert settings["access_logs.s3.enabled"] == "true"
+    assert int(settings["idle_timeout.timeout_seconds"]) >= 300
+    protected = every_environment.environment.deployment.stateful_protection
+    assert settings["deletion_protection.enabled"] == str(protected).lower()
+
+
+def test_access_logs_are_encrypted_private_and_expire(production: Synthesis) -> None:
+    bucket = production.only("AWS::S3::Bucket", STACK)
+    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    (expiry,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert expiry["ExpirationInDays"] > 0
+
+
+def test_only_the_gateways_own_paths_are_forwarded(every_environment: Synthesis) -> None:
+    listener = every_environment.only(f"{LOAD_BALANCING}::Listener", STACK)
+    (rejection,) = listener["DefaultActions"]
+    rules = [
+        resource.properties
+        for resource in every_environment.resources(f"{LOAD_BALANCING}::ListenerRule", STACK)
+    ]
+    assert rejection["FixedResponseConfig"]["StatusCode"] == "404"
+    assert json.loads(rejection["FixedResponseConfig"]["MessageBody"])["error"]["code"] == "not_found"
+    forwarded = {
+        path for rule in rules for one in rule["Conditions"] for path in one["PathPatternConfig"]["Values"]
+    }
+    assert forwarded == {"/v1/*", "/health/*"}
+
+
+def test_without_a_certificate_the_listener_speaks_http(development: Synthesis) -> None:
+    listener = development.only(f"{LOAD_BALANCING}::Listener", STACK)
+    assert (listener["Port"], listener["Protocol"]) == (80, "HTTP")
+
+
+def test_with_a_certificate_the_listener_speaks_current_tls_alone(tmp_path: Path) -> None:
+    certificate = "arn:aws:acm:eu-central-1:111111111111:certificate/0000-1111"
+    synthesis = synthesise(changed("development", gateway={"certificate_arn": certificate}), tmp_path)
+    listener = synthesis.only(f"{LOAD_BALANCING}::Listener", STACK)
+    (balancer_group,) = [
+        resource.properties
+        for resource in synthesis.resources("AWS::EC2::SecurityGroup", STACK)
+        if "SecurityGroupIngress" in resource.properties
+    ]
+    assert (listener["Port"], listener["Protocol"]) == (443, "HTTPS")
+    assert listener["Certificates"] == [{"CertificateArn": certificate}]
+    assert listener["SslPolicy"].startswith("ELBSecurityPolicy-TLS13-1-2")
+    assert [rule["FromPort"] for rule in balancer_group["SecurityGroupIngress"]] == [443]
+
+
+def test_security_groups_name_both_ends(every_environment: Synthesis) -> None:
+    groups = {
+        resource.logical_id: resource.properties
+        for resource in every_environment.resources("AWS::EC2::SecurityGroup", STACK)
+    }
+    (balancer_id,) = [name for name in groups if name.startswith("FrontDoor")]
+    (task_id,) = [name for name in groups if name.startswith("Task")]
+    assert [(rule["CidrIp"], rule["FromPort"]) for rule in groups[balancer_id]["SecurityGroupIngress"]] == [
+        (every_environment.environment.network.cidr, 80)
+    ]
+    assert "SecurityGroupIngress" not in groups[task_id]
+    assert [
+        (rule["CidrIp"], rule["FromPort"], rule["ToPort"]) for rule in groups[task_id]["SecurityGroupEgress"]
+    ] == [("0.0.0.0/0", 443, 443)]
+    inward = every_environment.only("AWS::EC2::SecurityGroupIngress", STACK)
+    outward = every_environment.only("AWS::EC2::SecurityGroupEgress", STACK)
+    for rule, own, other in (
+        (inward, task_id, inward["SourceSecurityGroupId"]),
+        (outward, balancer_id, outward["DestinationSecurityGroupId"]),
+    ):
+        assert (rule["FromPort"], rule["ToPort"]) == (8080, 8080)
+        assert rule["GroupId"]["Fn::GetAtt"][0] == own
+        assert other["Fn::GetAtt"][0] in {balancer_id, task_id} - {own}
+
+
+# ---- how it is deployed, scales and stops ----
+
+
+def test_a_failing_deployment_is_rolled_back_without_losing_a_task(every_environment: Synthesis) -> None:
+    deployment = every_environment.only("AWS::ECS::Service", STACK)["DeploymentConfiguration"]
+    assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+    assert deployment["MinimumHealthyPercent"] == 100
+
+
+def test_a_deploy_never_resets_the_number_of_tasks(every_environment: Synthesis) -> None:
+    assert "DesiredCount" not in every_environment.only("AWS::ECS::Service", STACK)
+
+
+def test_the_service_waits_for_its_listener_and_its_permissions(production: Synthesis) -> None:
+    (service,) = production.resources("AWS::ECS::Service", STACK)
+    needed = [
+        resource.logical_id
+        for resource in production.resources(stack=STACK)
+        if resource.type in (f"{LOAD_BALANCING}::Listener", f"{LOAD_BALANCING}::ListenerRule")
+        or resource.logical_id.startswith("TaskRoleDefaultPolicy")
+    ]
+    assert len(needed) == 3
+    assert set(needed) <= set(service.body["DependsOn"])
+
+
+def test_stopping_takes_as_long_as_the_drain_time_allows(every_environment: Synthesis) -> None:
+    drain_time_s = every_environment.environment.scaling.drain_time_s
+    group = every_environment.only(f"{LOAD_BALANCING}::TargetGroup", STACK)
+    delay = attributes(group, "TargetGroupAttributes")["deregistration_delay.timeout_seconds"]
+    assert int(delay) == drain_time_s
+    assert drain_time_s < container(every_environment)["StopTimeout"] <= 120
+
+
+def test_the_load_balancer_asks_whether_the_gateway_is_ready(production: Synthesis) -> None:
+    group = production.only(f"{LOAD_BALANCING}::TargetGroup", STACK)
+    assert (group["HealthCheckPath"], group["Port"], group["TargetType"]) == ("/health/ready", 8080, "ip")
+
+
+def test_scaling_follows_the_settings(every_environment: Synthesis) -> None:
+    scaling = every_environment.environment.scaling
+    target = every_environment.only("AWS::ApplicationAutoScaling::ScalableTarget", STACK)
+    policies = {
+        policy["PredefinedMetricSpecification"]["PredefinedMetricType"]: policy
+        for policy in (
+            resource.properties["TargetTrackingScalingPolicyConfiguration"]
+            for resource in every_environment.resources("AWS::ApplicationAutoScaling::ScalingPolicy", STACK)
+        )
+    }
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (scaling.tasks_minimum, scaling.tasks_maximum)
+    assert {metric: policy["TargetValue"] for metric, policy in policies.items()} == {
+        "ECSServiceAverageCPUUtilization": scaling.cpu_target_percent,
+        "ALBRequestCountPerTarget": scaling.requests_per_task_per_minute,
+    }
+    for policy in policies.values():
+        assert policy["ScaleOutCooldown"] == scaling.scale_out_cooldown_s
+        assert policy["ScaleInCooldown"] == scaling.scale_in_cooldown_s
+
+
+def test_floors_by_the_clock_keep_their_time_zone(production: Synthesis) -> None:
+    target = production.only("AWS::ApplicationAutoScaling::ScalableTarget", STACK)
+    floors = production.environment.scaling.scheduled_floors
+    assert floors
+    assert target["ScheduledActions"] == [
+        {
+            "ScheduledActionName": floor.name,
+            "Schedule": floor.schedule,
+            "Timezone": floor.time_zone,
+            "ScalableTargetAction": {"MinCapacity": floor.tasks_minimum},
+        }
+        for floor in floors
+    ]
+
+
+def test_the_cluster_is_observed(production: Synthesis) -> None:
+    (insights,) = production.only("AWS::ECS::Cluster", STACK)["ClusterSettings"]
+    assert insights == {"Name": "containerInsights", "Value": "enhanced"}
+
+
+def test_operators_find_the_service_in_the_outputs(production: Synthesis) -> None:
+    outputs = production.templates[STACK]["Outputs"]
+    assert {"ClusterName", "ServiceName", "LoadBalancerDnsName"} <= set(outputs)
