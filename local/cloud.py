@@ -149,7 +149,7 @@ class EmbeddedCloud:
         service = required_output(stacks, "gateway", "ServiceName")
         with self.progress.step("Gateway task") as step:
             step.note(f"{LOOPBACK}:{self.ports.gateway}")
-            wanted = self._fingerprint(digest, real)
+            wanted = self._version(digest, real)
             if self._task_runs(wanted):
                 return
             self.state.processes.stop(RUNNER, _RUNNER_GRACE_S)
@@ -166,9 +166,9 @@ class EmbeddedCloud:
                 ],
                 self._runner_environment(real),
                 PROJECT,
+                wanted,
             )
             self._wait_until_healthy()
-            write_private(self.state.root / "runner.json", {"runs": wanted})
 
     def _runner_environment(self, real: RealProviders) -> dict[str, str]:
         """Ports and the real providers' credentials; AWS it reaches by the state directory alone."""
@@ -177,15 +177,16 @@ class EmbeddedCloud:
             environment["AWS_BEARER_TOKEN_BEDROCK"] = real.bedrock_token
         return environment | self.ports.environment()
 
-    def _fingerprint(self, digest: str, real: RealProviders) -> str:
-        """Tells whether a running task still is the one wanted, without writing secrets down."""
+    def _version(self, digest: str, real: RealProviders) -> str:
+        """Tells a running task from the one wanted, without writing secrets down."""
         parts = (digest, servers.emulator_identity(self.state), self.ports, real)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def _task_runs(self, wanted: str) -> bool:
-        running = self.state.processes.running(RUNNER) is not None
-        same = read_json(self.state.root / "runner.json").get("runs") == wanted
-        return running and same and read_json(self.state.task_file).get("status") == "HEALTHY"
+        return (
+            self.state.processes.running(RUNNER, wanted) is not None
+            and read_json(self.state.task_file).get("status") == "HEALTHY"
+        )
 
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + _HEALTHY_S

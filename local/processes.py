@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -23,9 +24,17 @@ class ProcessFolder:
     logs: Path
 
     def start(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], directory: Path
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        version: str = "",
     ) -> psutil.Process:
-        """Start a process in a session of its own, its output going to its log."""
+        """Start a process in a session of its own, its output going to its log.
+
+        `version` tells what was started from what would be started now.
+        """
         with self.log(name).open("ab") as log:
             child = subprocess.Popen(  # noqa: S603  (the command is the caller's own)
                 list(command),
@@ -36,25 +45,34 @@ class ProcessFolder:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        return self.record(name, child.pid)
+        return self.record(name, child.pid, version)
 
-    def record(self, name: str, pid: int) -> psutil.Process:
+    def record(self, name: str, pid: int, version: str = "") -> psutil.Process:
         """Remember a process under a name."""
         process = psutil.Process(pid)
         self.records.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"pid": pid, "started": process.create_time()})
+        text = json.dumps({"pid": pid, "started": process.create_time(), "version": version})
         self._file(name).write_text(text, encoding="utf-8")
         return process
 
-    def running(self, name: str) -> psutil.Process | None:
-        """The recorded process if it still is that process and runs."""
+    def running(self, name: str, version: str | None = None) -> psutil.Process | None:
+        """The recorded process if it still is that process and runs, and is of `version` where given."""
+        recorded = self._recorded(name)
         try:
-            recorded = json.loads(self._file(name).read_text(encoding="utf-8"))
             process = psutil.Process(recorded["pid"])
+            alive = process.status() != psutil.STATUS_ZOMBIE
             same = process.create_time() == recorded["started"]
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except (OSError, ValueError, KeyError, psutil.Error):
+        except (KeyError, psutil.Error):
             return None
+        wanted = version is None or recorded.get("version") == version
+        return process if alive and same and wanted else None
+
+    def _recorded(self, name: str) -> dict[str, Any]:
+        """What is on record; nothing where there is none, or one that was cut short."""
+        try:
+            return dict(json.loads(self._file(name).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
 
     def names(self) -> list[str]:
         """Names on record, running or not."""

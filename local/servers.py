@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import time
@@ -56,11 +57,10 @@ def ensure_emulator(state: StateDirectory, ports: Ports, account_id: str, region
         StepError: it does not start.
     """
     account = known_account(state)
-    wanted = (account_id, region, f"http://{LOOPBACK}:{ports.emulator}")
-    if account and (account.id, account.region, account.endpoint_url) == wanted:
-        running = state.processes.running(EMULATOR) is not None
-        if running and answers(emulator_ready_url(ports)):
-            return account
+    version = _version(PROJECT / "local/emulator", f"{account_id} {region} {ports.emulator}")
+    running = state.processes.running(EMULATOR, version) is not None
+    if account and running and answers(emulator_ready_url(ports)):
+        return account
     state.processes.stop(EMULATOR, grace_s=5)
     require_free(EMULATOR, ports.emulator)
     account = new_account(state, account_id, region, ports.emulator)
@@ -77,6 +77,7 @@ def ensure_emulator(state: StateDirectory, ports: Ports, account_id: str, region
         ],
         without_aws(os.environ) | account.environment() | {"PYTHONUNBUFFERED": "1"},
         PROJECT,
+        version,
     )
     _wait(state, EMULATOR, process, emulator_ready_url(ports))
     return account
@@ -89,7 +90,8 @@ def ensure_providers(state: StateDirectory, ports: Ports) -> None:
         PortError: another program holds the port.
         StepError: they do not start.
     """
-    if state.processes.running(PROVIDERS) is not None and answers(providers_ready_url(ports)):
+    version = _version(PROJECT / "local/providers", str(ports.providers))
+    if state.processes.running(PROVIDERS, version) is not None and answers(providers_ready_url(ports)):
         return
     state.processes.stop(PROVIDERS, grace_s=5)
     require_free(PROVIDERS, ports.providers)
@@ -98,8 +100,17 @@ def ensure_providers(state: StateDirectory, ports: Ports) -> None:
         [sys.executable, "-m", "local.providers", "--port", str(ports.providers)],
         without_aws(os.environ) | ISOLATED | {"PYTHONUNBUFFERED": "1"},
         PROJECT,
+        version,
     )
     _wait(state, PROVIDERS, process, providers_ready_url(ports))
+
+
+def _version(package: Path, settings: str) -> str:
+    """Changes with a server's code and settings: what runs is replaced when it is not of this version."""
+    digest = hashlib.sha256(settings.encode())
+    for file in sorted(package.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _emulator_python() -> Path:

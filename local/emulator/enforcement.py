@@ -26,8 +26,8 @@ def _treat_loopback_as_secure() -> None:
     """
     pin = iam_evaluator.pin_request_origin
 
-    def pin_as_secure(source_ip: str, _secure_transport: bool) -> None:  # noqa: FBT001
-        pin(source_ip, True)  # noqa: FBT003
+    def pin_as_secure(source_ip: str, _secure_transport: bool) -> None:
+        pin(source_ip, True)
 
     iam_evaluator.pin_request_origin = pin_as_secure
 

@@ -42,6 +42,7 @@ ACCEPTED: Mapping[str, AcceptedType] = {
 }
 
 RECORDED: Mapping[str, str] = {
+    "AWS::CloudWatch::Alarm": "alarms over metric math are kept, not evaluated",
     "AWS::EC2::EIP": "no address is routed",
     "AWS::EC2::NatGateway": "no traffic passes it",
     "AWS::EC2::FlowLog": "no flow is logged",

@@ -41,7 +41,8 @@ def call(service: str, operation: str, **parameters: object) -> dict[str, Any]:
     model = _service_model(service)
     operation_model = model.operation_model(operation)
     given = {name: value for name, value in parameters.items() if value is not None}
-    validate_parameters(given, operation_model.input_shape)
+    if operation_model.input_shape is not None:
+        validate_parameters(given, operation_model.input_shape)
     request = create_serializer(model.metadata["protocol"]).serialize_to_request(given, operation_model)
     status, headers, body = _finish(_request_function(service)(*_wire_form(request)))
     response = {"status_code": status, "headers": dict(headers), "body": _as_bytes(body)}
@@ -92,4 +93,5 @@ def _finish(result: object) -> tuple[int, dict[str, str], object]:
         return result  # type: ignore[return-value]
     context = contextvars.copy_context()
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(context.run, asyncio.run, result).result()
+        answer: tuple[int, dict[str, str], object] = thread.submit(context.run, asyncio.run, result).result()
+    return answer
