@@ -68,14 +68,24 @@ class GatewayMetrics:
 
     def unhealthy_tasks(self) -> cloudwatch.Metric:
         """Tasks that fail the load balancer's health check."""
-        return self._watched.target_group.metrics.unhealthy_host_count(
-            period=PERIOD, statistic="Maximum", label="Unhealthy tasks"
-        )
+        return self._health_check("UnHealthyHostCount", statistic="Maximum", label="Unhealthy tasks")
 
     def healthy_tasks(self) -> cloudwatch.Metric:
         """Tasks that pass it."""
-        return self._watched.target_group.metrics.healthy_host_count(
-            period=PERIOD, statistic="Minimum", label="Healthy tasks"
+        return self._health_check("HealthyHostCount", statistic="Minimum", label="Healthy tasks")
+
+    def _health_check(self, name: str, *, statistic: str, label: str) -> cloudwatch.Metric:
+        # The CDK's own metric takes the load balancer's name apart out of the listener's.
+        return cloudwatch.Metric(
+            namespace="AWS/ApplicationELB",
+            metric_name=name,
+            dimensions_map={
+                "LoadBalancer": self._watched.load_balancer.load_balancer_full_name,
+                "TargetGroup": self._watched.target_group.target_group_full_name,
+            },
+            statistic=statistic,
+            period=PERIOD,
+            label=label,
         )
 
     def running_tasks(self) -> cloudwatch.Metric:
