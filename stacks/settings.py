@@ -19,22 +19,18 @@ from stacks import settings_rules
 from stacks.settings_errors import Finding, Mistake, SettingsError
 from stacks.settings_guardrails import GuardrailPolicy, GuardrailPolicySet
 from stacks.settings_parsing import as_json, findings_of, well_formed_values
+from stacks.settings_providers import Bedrock, Google, Llama, Providers
+from stacks.settings_scaling import Scaling, ScheduledFloor
 from stacks.settings_sections import (
     Architecture,
-    Bedrock,
     Cache,
     Deployment,
     EnvironmentFile,
     Gateway,
-    Google,
     Guardrails,
-    Llama,
     Monitoring,
     Network,
-    Providers,
     Routing,
-    Scaling,
-    ScheduledFloor,
     Tags,
 )
 

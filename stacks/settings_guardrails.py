@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from stacks.settings_sections import Section
+from stacks.settings_section import Section
 
 Strength = Literal["NONE", "LOW", "MEDIUM", "HIGH"]
 

@@ -6,29 +6,20 @@ them are well-formed, so one malformed setting hides no other mistake.
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from stacks import settings_residency
 from stacks.settings_errors import Finding
-from stacks.settings_sections import Bedrock, Google, Llama, ScheduledFloor
+from stacks.settings_providers import Bedrock, Google, Llama
+from stacks.settings_scaling import ScheduledFloor
 
 PRODUCTION = "production"
 
-EU_REGIONS = frozenset({"eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3"})
-"""AWS regions inside the EU. Not London (eu-west-2) and not Zurich (eu-central-2)."""
-
-EU_VERTEX_LOCATIONS = frozenset(
-    {
-        "eu",
-        *(f"europe-west{number}" for number in (1, 3, 4, 8, 9, 10, 12)),
-        "europe-southwest1",
-        "europe-north1",
-        "europe-north2",
-        "europe-central2",
-    }
-)
-"""Vertex locations inside the EU. Not London (europe-west2) and not Zurich (europe-west6)."""
+_LONGEST_NAME = 14
+"""`ai-orchestration-<name>-<domain>` is a guardrail's name and has 50 characters at most."""
 
 GUARDRAIL_PROFILES = {"eu": "eu.guardrail.v1:0", "us": "us.guardrail.v1:0", "ap": "apac.guardrail.v1:0"}
 """Guardrail profiles by the first part of the region, https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-cross-region-support.html"""
@@ -64,6 +55,16 @@ def findings(values: Mapping[str, object]) -> Iterator[Finding]:
             yield from rule.check(*(values[key] for key in rule.keys))
 
 
+def _name_fits_into_other_names(name: str) -> Iterator[Finding]:
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or len(name) > _LONGEST_NAME:
+        yield Finding(
+            key="(file)",
+            value=name,
+            reason="names of stacks, parameters and guardrails are made from the file's name",
+            remedy=f"use at most {_LONGEST_NAME} lower-case letters, digits and single hyphens",
+        )
+
+
 def _zones_belong_to_region(region: str, zones: tuple[str, ...]) -> Iterator[Finding]:
     remedy = (
         f"name two or three different zones of the region: {', '.join(region + letter for letter in 'abc')}"
@@ -76,16 +77,6 @@ def _zones_belong_to_region(region: str, zones: tuple[str, ...]) -> Iterator[Fin
             )
     if len(set(zones)) < len(zones):
         yield Finding(key=key, value=zones, reason="a zone is named twice", remedy=remedy)
-
-
-def _region_is_in_the_eu(eu_only: bool, region: str) -> Iterator[Finding]:
-    if eu_only and region not in EU_REGIONS:
-        yield Finding(
-            key="deployment.region",
-            value=region,
-            reason="eu_only holds and this region is not inside the EU",
-            remedy=f"use one of {', '.join(sorted(EU_REGIONS))}, or set deployment.eu_only = false",
-        )
 
 
 def _region_has_a_guardrail_profile(region: str) -> Iterator[Finding]:
@@ -231,31 +222,6 @@ def _google_is_complete(google: Google) -> Iterator[Finding]:
         )
 
 
-def _google_processes_in_the_eu(eu_only: bool, google: Google) -> Iterator[Finding]:
-    if not (eu_only and google.enabled):
-        return
-    if google.location not in EU_VERTEX_LOCATIONS:
-        yield Finding(
-            key="providers.google.location",
-            value=google.location,
-            reason="eu_only holds and this location is not inside the EU",
-            remedy='use "eu" or a location such as europe-west4',
-        )
-        return
-    hosts = (
-        f"aiplatform.{google.location}.rep.googleapis.com",
-        f"{google.location}-aiplatform.googleapis.com",
-    )
-    allowed = hosts[:1] if google.location == "eu" else hosts
-    if google.host not in allowed:
-        yield Finding(
-            key="providers.google.base_url",
-            value=google.base_url,
-            reason=f"eu_only holds and this endpoint does not promise processing in {google.location}",
-            remedy=f"use {' or '.join(f'https://{host}' for host in allowed)}",
-        )
-
-
 def _llama_is_complete(llama: Llama) -> Iterator[Finding]:
     if llama.enabled and not llama.base_url:
         yield Finding(
@@ -263,16 +229,6 @@ def _llama_is_complete(llama: Llama) -> Iterator[Finding]:
             value=llama.base_url,
             reason="the Llama endpoint is enabled and has no address",
             remedy="set it, e.g. https://llama.example.com/v1, or providers.llama.enabled = false",
-        )
-
-
-def _llama_processes_in_the_eu(eu_only: bool, llama: Llama) -> Iterator[Finding]:
-    if eu_only and llama.enabled and not llama.eu_processing:
-        yield Finding(
-            key="providers.llama.eu_processing",
-            value=llama.eu_processing,
-            reason=f"eu_only holds and nobody vouches that {llama.host or 'the endpoint'} is in the EU",
-            remedy="set it to true once you have it in writing, or providers.llama.enabled = false",
         )
 
 
@@ -297,8 +253,9 @@ def _cpu_alarm_is_above_target(alarm_percent: int, target_percent: int) -> Itera
 
 
 _RULES = (
+    Rule(("name",), _name_fits_into_other_names),
     Rule(("deployment.region", "deployment.availability_zones"), _zones_belong_to_region),
-    Rule(("deployment.eu_only", "deployment.region"), _region_is_in_the_eu),
+    Rule(("deployment.eu_only", "deployment.region"), settings_residency.region_is_in_the_eu),
     Rule(("deployment.region",), _region_has_a_guardrail_profile),
     Rule(("name", "deployment.stateful_protection"), _production_is_protected),
     Rule(("name", "network.nat_gateways", "deployment.availability_zones"), _nat_gateways_fit_zones),
@@ -313,9 +270,9 @@ _RULES = (
     Rule(("scaling.scheduled_floors",), _floors_are_well_named),
     Rule(("gateway.certificate_arn", "deployment.region"), _certificate_is_in_region),
     Rule(("providers.google",), _google_is_complete),
-    Rule(("deployment.eu_only", "providers.google"), _google_processes_in_the_eu),
+    Rule(("deployment.eu_only", "providers.google"), settings_residency.google_processes_in_the_eu),
     Rule(("providers.llama",), _llama_is_complete),
-    Rule(("deployment.eu_only", "providers.llama"), _llama_processes_in_the_eu),
+    Rule(("deployment.eu_only", "providers.llama"), settings_residency.llama_processes_in_the_eu),
     Rule(("providers.bedrock", "providers.google", "providers.llama"), _somebody_answers),
     Rule(("monitoring.cpu_alarm_percent", "scaling.cpu_target_percent"), _cpu_alarm_is_above_target),
 )

@@ -9,37 +9,18 @@ from __future__ import annotations
 import ipaddress
 from enum import StrEnum
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
+
+from stacks.settings_providers import Providers
+from stacks.settings_scaling import Scaling
+from stacks.settings_section import Section
 
 LogRetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]  # fmt: skip
 """The values of https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
-
-
-def _https_origin(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or parts.path or parts.query or parts.fragment:
-        raise PydanticCustomError(
-            "https_origin",
-            "it must be https, a host and nothing else",
-            {"remedy": "write it like https://aiplatform.eu.rep.googleapis.com"},
-        )
-    return url
-
-
-def _openai_base(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or not parts.path.endswith("/v1") or parts.query:
-        raise PydanticCustomError(
-            "openai_base",
-            "it must be https and end in /v1, because /chat/completions is appended to it",
-            {"remedy": "write it like https://llama.example.com/v1"},
-        )
-    return url
 
 
 def _private_range(cidr: str) -> str:
@@ -57,28 +38,11 @@ def _private_range(cidr: str) -> str:
     return cidr
 
 
-def _cron(expression: str) -> str:
-    fields = expression.removeprefix("cron(").removesuffix(")").split()
-    framed = expression.startswith("cron(") and expression.endswith(")")
-    if not framed or len(fields) != 6 or [fields[2], fields[4]].count("?") != 1:
-        raise PydanticCustomError(
-            "cron",
-            "it is no cron expression of AWS: six fields, and ? in exactly one of day and weekday",
-            {"remedy": "write cron(minute hour day month weekday year), e.g. cron(0 7 ? * MON-FRI *)"},
-        )
-    return expression
-
-
-HttpsOrigin = Annotated[str, AfterValidator(_https_origin)]
-OpenAiBase = Annotated[str, AfterValidator(_openai_base)]
 PrivateRange = Annotated[str, AfterValidator(_private_range)]
-CronExpression = Annotated[str, AfterValidator(_cron)]
 
 
-class Section(BaseModel):
-    """A frozen table of settings that refuses keys it does not know and never guesses a type."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+_TAG = r"^[a-zA-Z0-9 ._:/=+@-]{1,256}$"
+"""Not every service takes other letters in a tag; Bedrock does not."""
 
 
 class Deployment(Section):
@@ -112,11 +76,9 @@ class Deployment(Section):
 class Tags(Section):
     """Put on every resource."""
 
-    owner: str = Field(min_length=1, max_length=256, description="Team that answers for the environment.")
-    service: str = Field(
-        default="ai-orchestration", min_length=1, max_length=256, description="Service name."
-    )
-    cost_centre: str = Field(min_length=1, max_length=256, description="Who pays.")
+    owner: str = Field(pattern=_TAG, description="Team that answers for the environment.")
+    service: str = Field(default="ai-orchestration", pattern=_TAG, description="Service name.")
+    cost_centre: str = Field(pattern=_TAG, description="Who pays.")
 
 
 class Network(Section):
@@ -133,71 +95,6 @@ class Network(Section):
         "loss of a zone takes nobody else's way out. Each costs about 35 EUR a month before traffic.",
     )
     flow_log_retention_days: LogRetentionDays = Field(description="Days that VPC flow logs are kept.")
-
-
-class ScheduledFloor(Section):
-    """Sets the minimum number of tasks at a time. It stays until another floor changes it."""
-
-    name: str = Field(
-        pattern=r"^[a-z][a-z0-9-]{0,62}$", description="Unique, lower case, words joined by hyphens."
-    )
-    schedule: CronExpression = Field(description="When, as cron(minute hour day month weekday year).")
-    time_zone: str = Field(
-        default="Europe/Berlin",
-        pattern=r"^([A-Z][A-Za-z_]+(/[A-Z][A-Za-z_+-]*)+|UTC)$",
-        description="IANA time zone of the schedule; daylight saving is followed.",
-    )
-    tasks_minimum: int = Field(ge=1, le=20, description="Minimum number of tasks from then on.")
-
-
-class Scaling(Section):
-    """How many tasks run, how large they are, when more are started, and how they leave."""
-
-    tasks_minimum: int = Field(
-        ge=1, le=20, description="Tasks that always run. At least 2 in production, so that one may fail."
-    )
-    tasks_maximum: int = Field(
-        ge=1, le=20, description="Tasks at most; the ceiling of cost. Not below the minimum."
-    )
-    cpu_target_percent: int = Field(
-        ge=10, le=90, description="Average CPU that scaling aims at. Lower reacts earlier and costs more."
-    )
-    requests_per_task_per_minute: int = Field(
-        ge=1,
-        le=100_000,
-        description="Requests a minute that one task should serve; more starts another task.",
-    )
-    latency_target_ms: int = Field(
-        ge=100,
-        le=120_000,
-        description="95th percentile of answer time that is still good, providers' time included. Alarms "
-        "fire above it.",
-    )
-    scale_out_cooldown_s: int = Field(ge=0, le=3600, description="Seconds between two steps up.")
-    scale_in_cooldown_s: int = Field(
-        ge=0,
-        le=3600,
-        description="Seconds between two steps down. Keep it well above the step up, or tasks flap.",
-    )
-    task_cpu_units: Literal[256, 512, 1024, 2048, 4096, 8192, 16384] = Field(
-        description="CPU of a task, 1024 units are one vCPU. A change replaces all tasks, a few at a time."
-    )
-    task_memory_mib: int = Field(
-        ge=512,
-        le=122_880,
-        description="Memory of a task in MiB; Fargate offers certain sizes for each CPU size.",
-    )
-    drain_time_s: int = Field(
-        ge=5,
-        le=110,
-        description="Seconds a leaving task may take to finish its requests. At most 110: ECS kills it after "
-        "120. Drives the load balancer's deregistration, the stop timeout and the gateway's shutdown.",
-    )
-    scheduled_floors: tuple[ScheduledFloor, ...] = Field(
-        default=(),
-        max_length=20,
-        description="Minimum number of tasks by the clock: raised before office hours, lowered after.",
-    )
 
 
 class Architecture(StrEnum):
@@ -224,67 +121,6 @@ class Gateway(Section):
         description="Least severe line that is logged. Prompts and answers are never logged, at any level."
     )
     log_retention_days: LogRetentionDays = Field(description="Days that the gateway's logs are kept.")
-
-
-class Bedrock(Section):
-    """Models on Amazon Bedrock."""
-
-    enabled: bool = Field(description="Whether models of this provider are offered and may be invoked.")
-
-
-class Google(Section):
-    """Gemini on Vertex AI."""
-
-    enabled: bool = Field(
-        description="Whether models of this provider are offered and its hosts may be dialled."
-    )
-    base_url: HttpsOrigin = Field(
-        default="https://aiplatform.eu.rep.googleapis.com",
-        description="Vertex AI endpoint. The default is the EU multi-region: processing stays in the EU.",
-    )
-    project: str = Field(
-        default="",
-        pattern=r"^([a-z][a-z0-9-]{4,28}[a-z0-9])?$",
-        description="Google Cloud project id. Required when enabled.",
-    )
-    location: str = Field(
-        default="eu",
-        pattern=r"^[a-z][a-z0-9-]+$",
-        description="Vertex location; it must belong to the endpoint.",
-    )
-
-    @property
-    def host(self) -> str:
-        """Host of the Vertex endpoint."""
-        return urlsplit(self.base_url).hostname or ""
-
-
-class Llama(Section):
-    """Llama behind any OpenAI-compatible endpoint."""
-
-    enabled: bool = Field(
-        description="Whether this endpoint is offered and may be dialled. Llama on Bedrock does not need it."
-    )
-    base_url: OpenAiBase | None = Field(
-        default=None, description="https address up to and including /v1. Required when enabled."
-    )
-    eu_processing: bool = Field(
-        default=False,
-        description="You have it in writing that this endpoint processes in the EU. Required by eu_only.",
-    )
-
-    @property
-    def host(self) -> str:
-        """Host of the endpoint; empty where none is set."""
-        return urlsplit(self.base_url or "").hostname or ""
-
-
-class Providers(Section):
-    """Who may answer."""
-
-    bedrock: Bedrock
-    google: Google
-    llama: Llama
 
 
 class Routing(Section):

@@ -400,3 +400,30 @@ def test_every_setting_is_documented() -> None:
 
 def test_names_are_those_of_the_files(folder: Path) -> None:
     assert environment_names(folder) == ("development", "local", "production", "staging")
+
+
+@pytest.mark.parametrize("name", ["Production", "my_team", "a-very-long-name-indeed", "two--hyphens"])
+def test_a_file_whose_name_cannot_be_part_of_other_names_is_refused(folder: Path, name: str) -> None:
+    file = folder / "local.toml"
+
+    (mistake,) = mistakes_in(file.rename(folder / f"{name}.toml")).values()
+
+    assert mistake.value == name
+    assert "14" in mistake.remedy
+
+
+def test_a_tag_that_aws_refuses_is_refused_before(folder: Path) -> None:
+    assert list(changed(folder, "local", owner='"KI & Daten"')) == ["tags.owner"]
+
+
+@pytest.mark.parametrize("section", ["5", "[]", "[[1]]", '"text"'])
+def test_a_section_that_is_no_table_is_one_mistake(folder: Path, section: str) -> None:
+    file = folder / "local.toml"
+    text = file.read_text()
+    without = text[: text.index("[cache]")] + text[text.index("[monitoring]") :]
+    file.write_text(f"cache = {section}\n{without}")
+
+    (mistake,) = mistakes_in(file).values()
+
+    assert mistake.key == "cache"
+    assert "Write a table" in mistake.remedy

@@ -1,0 +1,98 @@
+"""Who may answer, and at which address."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from stacks.settings_section import Section
+
+
+def _https_origin(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or parts.path or parts.query or parts.fragment:
+        raise PydanticCustomError(
+            "https_origin",
+            "it must be https, a host and nothing else",
+            {"remedy": "write it like https://aiplatform.eu.rep.googleapis.com"},
+        )
+    return url
+
+
+def _openai_base(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or not parts.path.endswith("/v1") or parts.query:
+        raise PydanticCustomError(
+            "openai_base",
+            "it must be https and end in /v1, because /chat/completions is appended to it",
+            {"remedy": "write it like https://llama.example.com/v1"},
+        )
+    return url
+
+
+HttpsOrigin = Annotated[str, AfterValidator(_https_origin)]
+OpenAiBase = Annotated[str, AfterValidator(_openai_base)]
+
+
+class Bedrock(Section):
+    """Models on Amazon Bedrock."""
+
+    enabled: bool = Field(description="Whether models of this provider are offered and may be invoked.")
+
+
+class Google(Section):
+    """Gemini on Vertex AI."""
+
+    enabled: bool = Field(
+        description="Whether models of this provider are offered and its hosts may be dialled."
+    )
+    base_url: HttpsOrigin = Field(
+        default="https://aiplatform.eu.rep.googleapis.com",
+        description="Vertex AI endpoint. The default is the EU multi-region: processing stays in the EU.",
+    )
+    project: str = Field(
+        default="",
+        pattern=r"^([a-z][a-z0-9-]{4,28}[a-z0-9])?$",
+        description="Google Cloud project id. Required when enabled.",
+    )
+    location: str = Field(
+        default="eu",
+        pattern=r"^[a-z][a-z0-9-]+$",
+        description="Vertex location; it must belong to the endpoint.",
+    )
+
+    @property
+    def host(self) -> str:
+        """Host of the Vertex endpoint."""
+        return urlsplit(self.base_url).hostname or ""
+
+
+class Llama(Section):
+    """Llama behind any OpenAI-compatible endpoint."""
+
+    enabled: bool = Field(
+        description="Whether this endpoint is offered and may be dialled. Llama on Bedrock does not need it."
+    )
+    base_url: OpenAiBase | None = Field(
+        default=None, description="https address up to and including /v1. Required when enabled."
+    )
+    eu_processing: bool = Field(
+        default=False,
+        description="You have it in writing that this endpoint processes in the EU. Required by eu_only.",
+    )
+
+    @property
+    def host(self) -> str:
+        """Host of the endpoint; empty where none is set."""
+        return urlsplit(self.base_url or "").hostname or ""
+
+
+class Providers(Section):
+    """Who may answer."""
+
+    bedrock: Bedrock
+    google: Google
+    llama: Llama
