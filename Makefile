@@ -63,8 +63,8 @@ down: ## stop the embedded cloud and everything in it
 status: setup ## what runs, what is deployed, what is accepted but does nothing
 	@$(PYTHON) -m local status
 
-logs: setup ## the logs of the embedded cloud and the gateway
-	@$(PYTHON) -m local logs
+logs: setup ## the logs of the embedded cloud and the gateway; FOLLOW=1 goes on
+	@$(PYTHON) -m local logs $(if $(FOLLOW),--follow)
 
 # ---- the stacks -------------------------------------------------------------------------------
 

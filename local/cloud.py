@@ -156,6 +156,7 @@ class EmbeddedCloud:
             self.state.processes.stop(TASK, _RUNNER_GRACE_S)
             require_free("gateway", self.ports.gateway)
             self.state.task_file.unlink(missing_ok=True)
+            self.state.processes.log(TASK).unlink(missing_ok=True)
             self.state.processes.start(
                 RUNNER,
                 [

@@ -104,7 +104,6 @@ def _run(state: StateDirectory, name: str, arguments: Sequence[str], environment
         "CDK_HOME": str(state.root / "cdk"),
         "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
     }
-    state.processes.log(name).unlink(missing_ok=True)
     command = [str(_COMMAND_LINE), *arguments, "--no-notices", "--no-color"]
     process = state.processes.start(name, command, environment | own, PROJECT)
     try:

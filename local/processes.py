@@ -31,11 +31,11 @@ class ProcessFolder:
         directory: Path,
         version: str = "",
     ) -> psutil.Process:
-        """Start a process in a session of its own, its output going to its log.
+        """Start a process in a session of its own, its output going to a fresh log.
 
         `version` tells what was started from what would be started now.
         """
-        with self.log(name).open("ab") as log:
+        with self.log(name).open("wb") as log:
             child = subprocess.Popen(  # noqa: S603  (the command is the caller's own)
                 list(command),
                 env=dict(environment),
@@ -45,6 +45,7 @@ class ProcessFolder:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        child.returncode = 0  # psutil waits for it; this object need not watch over it
         return self.record(name, child.pid, version)
 
     def record(self, name: str, pid: int, version: str = "") -> psutil.Process:

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import botocore.session
-from botocore.model import ServiceModel
+from botocore.model import ServiceModel, StructureShape
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 from botocore.validate import validate_parameters
@@ -46,7 +46,9 @@ def call(service: str, operation: str, **parameters: object) -> dict[str, Any]:
     request = create_serializer(model.metadata["protocol"]).serialize_to_request(given, operation_model)
     status, headers, body = _finish(_request_function(service)(*_wire_form(request)))
     response = {"status_code": status, "headers": dict(headers), "body": _as_bytes(body)}
-    parsed = create_parser(model.metadata["protocol"]).parse(response, operation_model.output_shape)
+    parsed = create_parser(model.metadata["protocol"]).parse(
+        response, operation_model.output_shape or StructureShape("Nothing", {"type": "structure"})
+    )
     if status >= 400:
         error = parsed.get("Error", {})
         raise ServiceCallError(
