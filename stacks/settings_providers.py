@@ -12,8 +12,7 @@ from stacks.settings_section import Section
 
 
 def _https_origin(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or parts.path or parts.query or parts.fragment:
+    if not _is_https(url) or urlsplit(url).path:
         raise PydanticCustomError(
             "https_origin",
             "it must be https, a host and nothing else",
@@ -23,14 +22,20 @@ def _https_origin(url: str) -> str:
 
 
 def _openai_base(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or not parts.path.endswith("/v1") or parts.query:
+    if not _is_https(url) or not urlsplit(url).path.endswith("/v1"):
         raise PydanticCustomError(
             "openai_base",
-            "it must be https and end in /v1, because /chat/completions is appended to it",
+            "it must be https, a host and a path that ends in /v1, because /chat/completions is appended",
             {"remedy": "write it like https://llama.example.com/v1"},
         )
     return url
+
+
+def _is_https(url: str) -> bool:
+    """Whether the address has a bare host: no port, since only 443 leads out, and no credentials."""
+    parts = urlsplit(url)
+    bare = parts.netloc.lower() == parts.hostname
+    return parts.scheme == "https" and bare and not (parts.query or parts.fragment)
 
 
 HttpsOrigin = Annotated[str, AfterValidator(_https_origin)]

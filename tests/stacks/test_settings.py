@@ -189,12 +189,23 @@ def test_a_region_elsewhere_is_accepted_where_eu_only_does_not_hold(folder: Path
     assert load(file).guardrail_profile == "us.guardrail.v1:0"
 
 
+def test_a_region_whose_guardrails_would_not_understand_german_is_refused(folder: Path) -> None:
+    zones = '["sa-east-1a", "sa-east-1b"]'
+
+    mistakes = changed(folder, "development", region='"sa-east-1"', availability_zones=zones, eu_only="false")
+
+    assert list(mistakes) == ["deployment.region"]
+    assert "guardrail profile" in mistakes["deployment.region"].reason
+
+
 @pytest.mark.parametrize(
     ("line", "key"),
     [
         ('base_url = "https://aiplatform.googleapis.com"', "providers.google.base_url"),
         ('base_url = "http://aiplatform.eu.rep.googleapis.com"', "providers.google.base_url"),
         ('base_url = "https://aiplatform.eu.rep.googleapis.com.evil.example"', "providers.google.base_url"),
+        ('base_url = "https://me@aiplatform.eu.rep.googleapis.com"', "providers.google.base_url"),
+        ('base_url = "https://aiplatform.eu.rep.googleapis.com:8443"', "providers.google.base_url"),
         ('location = "global"', "providers.google.location"),
         ('location = "europe-west2"', "providers.google.location"),
     ],
@@ -208,6 +219,11 @@ def test_eu_only_refuses_a_google_endpoint_without_residency(folder: Path, line:
 
 def test_eu_only_refuses_a_llama_endpoint_nobody_vouches_for(folder: Path) -> None:
     assert list(changed(folder, "local", eu_processing="false")) == ["providers.llama.eu_processing"]
+
+
+@pytest.mark.parametrize("url", ["http://llama.invalid/v1", "https://llama.invalid", "https:///v1", "llama"])
+def test_a_llama_address_is_https_and_ends_where_openai_paths_begin(folder: Path, url: str) -> None:
+    assert list(changed(folder, "local", base_url=f'"{url}"')) == ["providers.llama.base_url"]
 
 
 def test_an_enabled_provider_needs_its_address(folder: Path) -> None:
