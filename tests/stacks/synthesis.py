@@ -77,7 +77,8 @@ class Synthesis:
 def new_app(directory: Path, *, validated: bool = False, **context: object) -> cdk.App:
     """An app as the CDK CLI would start it; without the built-in validation unless `validated`."""
     settings = json.loads((ROOT / "cdk.json").read_text())["context"]
-    return repeatable_app(context={**settings, **context}, outdir=str(directory), validated=validated)
+    context = {**settings, "aws:cdk:enable-path-metadata": True, **context}
+    return repeatable_app(context=context, outdir=str(directory), validated=validated)
 
 
 def build_environment(app: cdk.App, environment: Environment) -> Application:
