@@ -1,14 +1,14 @@
 """The control interface of the simulated providers.
 
     GET    /_control                              all settings in force
-    PUT    /_control/{provider}                   a `Behaviour` for a provider: bedrock, google or llama
+    PUT    /_control/{provider}                   a `Behaviour` for bedrock, google, google-token or llama
     PUT    /_control/{provider}/models/{model}    one for a model, before its provider's
     DELETE /_control[/{provider}[/models/{model}]]
     GET    /_control/requests?provider=&model=    what was received, oldest first, at most 500
     DELETE /_control/requests
     PUT    /_control/credentials                  a `Registration`; `{}` accepts whatever has the right form
 
-The model `token` of Google is its OAuth token endpoint.
+`google-token` is Google's OAuth token endpoint, which fails and dawdles on its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from local.providers.behaviour import Behaviour, Behaviours
 from local.providers.exchange import KnownCredentials
 
 T = TypeVar("T")
-PROVIDERS = ("bedrock", "google", "llama")
+PROVIDERS = ("bedrock", "google", "google-token", "llama")
 
 
 class Registration(KnownCredentials, forbid_unknown_fields=True):

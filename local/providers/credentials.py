@@ -31,6 +31,7 @@ _AUTHORIZATION = re.compile(
     r" ?SignedHeaders=(?P<names>[a-z0-9;-]+), ?Signature=(?P<signature>[0-9a-f]{64})"
 )
 _LARGEST_SKEW_S = 300
+_AUDIENCE = "https://oauth2.googleapis.com/token"
 _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _TOKEN_KEY = b"local simulation only"
 """Tokens outlive a restart of the simulation: they prove themselves and need no memory."""
@@ -92,7 +93,7 @@ def exchange_assertion(
     assertion = form.get("assertion", [""])[0]
     try:
         header, claims, signature = (_decoded(part) for part in assertion.split("."))
-        _check_claims(msgspec.json.decode(header), msgspec.json.decode(claims), request, now_s)
+        _check_claims(msgspec.json.decode(header), msgspec.json.decode(claims), now_s)
         email = msgspec.json.decode(claims)["iss"]
     except (ValueError, TypeError, KeyError, binascii.Error, msgspec.MsgspecError) as error:
         raise RefusalError(400, f"Invalid JWT: {error}", code="invalid_grant") from None
@@ -120,9 +121,7 @@ def generated_service_account(token_uri: str) -> dict[str, str]:
     }
 
 
-def _check_claims(
-    header: dict[str, object], claims: dict[str, object], request: Received, now_s: float
-) -> None:
+def _check_claims(header: dict[str, object], claims: dict[str, object], now_s: float) -> None:
     if header.get("alg") != "RS256" or header.get("typ") != "JWT":
         raise ValueError("alg must be RS256 and typ JWT")
     issued, expires = claims["iat"], claims["exp"]
@@ -130,8 +129,8 @@ def _check_claims(
         raise TypeError("iat and exp must be numbers")
     if issued > now_s + _LARGEST_SKEW_S or expires <= now_s or expires - issued > 3600:
         raise ValueError("Token must be a short-lived token (60 minutes) and in a reasonable timeframe")
-    if claims["aud"] != request.url_origin + request.raw_path:
-        raise ValueError(f"aud must be {request.url_origin + request.raw_path}")
+    if claims["aud"] != _AUDIENCE:
+        raise ValueError(f"aud must be {_AUDIENCE}")
     if "https://www.googleapis.com/auth/cloud-platform" not in str(claims["scope"]).split():
         raise ValueError("scope must hold cloud-platform")
 

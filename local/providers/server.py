@@ -76,7 +76,7 @@ class Simulation:
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
         received = await _received(request)
-        behaviour = self.behaviours.take("google", "token")
+        behaviour = self.behaviours.take("google-token", "")
         if behaviour.latency_ms:
             await asyncio.sleep(behaviour.latency_ms / 1000)
         try:

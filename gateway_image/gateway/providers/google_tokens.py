@@ -33,6 +33,8 @@ from gateway.providers.http_answer import (
 )
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+AUDIENCE = "https://oauth2.googleapis.com/token"
+"""Always this, wherever the request is sent ("Using OAuth 2.0 for server to server applications", Google)."""
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 _PROVIDER = "Google's token endpoint"
@@ -111,7 +113,7 @@ def assertion(account: ServiceAccount, now_s: float) -> str:
     claims = {
         "iss": account.client_email,
         "scope": SCOPE,
-        "aud": account.token_uri,
+        "aud": AUDIENCE,
         "iat": int(now_s),
         "exp": int(now_s) + _ASSERTION_LIFETIME_S,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -20,6 +21,8 @@ from gateway.model import (
     ToolChoice,
     ToolChoiceMode,
 )
+
+Json = dict[str, Any]
 
 EXAMPLES = int(os.environ.get("ADAPTER_EXAMPLES", "100"))
 """Generated cases for each property; set the variable to 10000 for the long run."""
@@ -182,3 +185,10 @@ def as_object(arguments_json: str) -> dict[str, object]:
     except ValueError:
         return {"unreadable_arguments": arguments_json}
     return value if isinstance(value, dict) else {"unreadable_arguments": arguments_json}
+
+
+def loaded(encoded: bytes) -> Json:
+    """The JSON object in `encoded`."""
+    value = json.loads(encoded)
+    assert isinstance(value, dict)
+    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -12,6 +13,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials, ReadOnlyCredentials
+from botocore.model import StructureShape
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 from hypothesis import given
@@ -35,11 +37,13 @@ from gateway.providers.bedrock import BearerToken, BedrockAdapter
 from local.providers.aws_shapes import complaints, converse
 from local.providers.bedrock import Bedrock
 from tests.gateway.providers.conversations import (
+    Json,
     as_object,
     calls_of,
     images_of,
     instructions_of,
     json_values,
+    loaded,
     many,
     requests,
     results_of,
@@ -49,6 +53,7 @@ from tests.gateway.providers.conversations import (
 MODEL = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
 ENDPOINT = "https://bedrock-runtime.eu-central-1.amazonaws.com"
 NOW_S = 1_795_292_982.0
+OUTPUT = cast(StructureShape, converse().output_shape)
 KEYS = ReadOnlyCredentials("AKIDEXAMPLE", "secret", "session/token+=")
 HELLO = Request(id="r", messages=(Message(Role.USER, (Text("Hello"),)),))
 WEATHER = Tool("weather", "Current weather", {"type": "object", "properties": {"city": {"type": "string"}}})
@@ -56,11 +61,11 @@ WEATHER = Tool("weather", "Current weather", {"type": "object", "properties": {"
 adapter = BedrockAdapter("eu-central-1", ENDPOINT, lambda: KEYS, now_s=lambda: NOW_S)
 
 
-def body_of(request: Request, model: str = MODEL) -> dict:
-    return json.loads(adapter.prepare(request, model).body)
+def body_of(request: Request, model: str = MODEL) -> Json:
+    return loaded(adapter.prepare(request, model).body)
 
 
-def blocks(body: dict, kind: str) -> list:
+def blocks(body: Json, kind: str) -> list[Any]:
     return [block[kind] for message in body["messages"] for block in message["content"] if kind in block]
 
 
@@ -167,7 +172,7 @@ class TestRequests:
         ],
     )
     def test_what_converse_cannot_carry_is_refused_before_sending(
-        self, content: tuple, tools: tuple, kind: FailureKind
+        self, content: tuple[Text | Image, ...], tools: tuple[Tool, ...], kind: FailureKind
     ) -> None:
         request = Request(id="r", messages=(Message(Role.USER, content),), tools=tools)
         with pytest.raises(ProviderError) as refused:
@@ -239,17 +244,15 @@ counts = st.integers(0, 10**6)
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> dict:
-    shape = converse().output_shape.members["stopReason"]
+def answers(draw: st.DrawFn) -> Json:
+    reasons = OUTPUT.members["stopReason"].metadata["enum"]
     usage = {"inputTokens": draw(counts), "outputTokens": draw(counts), "totalTokens": draw(counts)}
     for optional in ("cacheReadInputTokens", "cacheWriteInputTokens"):
         if draw(st.booleans()):
             usage[optional] = draw(counts)
     return {
         "output": {"message": {"role": "assistant", "content": draw(st.lists(content_blocks, max_size=4))}},
-        "stopReason": draw(
-            st.sampled_from([each for each in shape.enum if not each.startswith("malformed")])
-        ),
+        "stopReason": draw(st.sampled_from([each for each in reasons if not each.startswith("malformed")])),
         "usage": usage,
         "metrics": {"latencyMs": draw(counts)},
     }
@@ -258,11 +261,11 @@ def answers(draw: st.DrawFn) -> dict:
 class TestAnswers:
     @many
     @given(answers())
-    def test_every_answer_of_the_service_model_is_read_as_botocore_reads_it(self, body: dict) -> None:
-        assert complaints(body, converse().output_shape) == []
+    def test_every_answer_of_the_service_model_is_read_as_botocore_reads_it(self, body: Json) -> None:
+        assert complaints(body, OUTPUT) == []
         encoded = json.dumps(body).encode()
         parsed = create_parser("rest-json").parse(
-            {"status_code": 200, "headers": {}, "body": encoded}, converse().output_shape
+            {"status_code": 200, "headers": {}, "body": encoded}, OUTPUT
         )
         content = parsed["output"]["message"]["content"]
         completion = adapter.parse(HttpResponse(200, {"content-type": "application/json"}, encoded), HELLO)

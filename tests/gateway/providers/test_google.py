@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -28,11 +29,13 @@ from gateway.providers.adapter import FailureKind, HttpResponse, ProviderError
 from gateway.providers.google import GoogleAdapter
 from local.providers.google import Google
 from tests.gateway.providers.conversations import (
+    Json,
     as_object,
     calls_of,
     images_of,
     instructions_of,
     json_values,
+    loaded,
     many,
     requests,
     results_of,
@@ -46,11 +49,11 @@ WEATHER = Tool("weather", "Current weather", {"type": "object", "properties": {"
 adapter = GoogleAdapter("https://aiplatform.eu.rep.googleapis.com/", "my-project", "eu", lambda: "token")
 
 
-def body_of(request: Request, model: str = MODEL) -> dict:
-    return json.loads(adapter.prepare(request, model).body)
+def body_of(request: Request, model: str = MODEL) -> Json:
+    return loaded(adapter.prepare(request, model).body)
 
 
-def parts(body: dict, kind: str) -> list:
+def parts(body: Json, kind: str) -> list[Any]:
     return [part[kind] for content in body["contents"] for part in content["parts"] if kind in part]
 
 
@@ -165,7 +168,7 @@ class TestRequests:
         ],
     )
     def test_what_gemini_cannot_carry_is_refused_before_sending(
-        self, message: Message, tools: tuple, kind: FailureKind
+        self, message: Message, tools: tuple[Tool, ...], kind: FailureKind
     ) -> None:
         with pytest.raises(ProviderError) as refused:
             adapter.prepare(Request(id="r", messages=(message,), tools=tools), MODEL)
@@ -218,7 +221,10 @@ class TestAnswers:
     ) -> None:
         encoded = sdk.model_dump_json(by_alias=True, exclude_none=True).encode()
         completion = adapter.parse(HttpResponse(200, {"content-type": "application/json"}, encoded), HELLO)
-        read = (sdk.candidates[0].content.parts or []) if sdk.candidates else []
+        content, counted = (sdk.candidates or [])[0].content, sdk.usage_metadata
+        assert content is not None
+        assert counted is not None
+        read = content.parts or []
         assert completion.text == "".join(part.text for part in read if part.text and not part.thought)
         expected = [part.function_call for part in read if part.function_call]
         assert [json.loads(call.arguments_json) for call in completion.tool_calls] == [
@@ -227,8 +233,10 @@ class TestAnswers:
         assert [call.id for call in completion.tool_calls] == [
             call.id or f"call_r_{index}" for index, call in enumerate(expected)
         ]
-        usage, counted = completion.usage, sdk.usage_metadata
-        assert usage.input_tokens == counted.prompt_token_count + (counted.tool_use_prompt_token_count or 0)
+        usage = completion.usage
+        assert usage.input_tokens == (counted.prompt_token_count or 0) + (
+            counted.tool_use_prompt_token_count or 0
+        )
         assert usage.output_tokens == (counted.candidates_token_count or 0) + (
             counted.thoughts_token_count or 0
         )

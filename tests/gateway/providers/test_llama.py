@@ -35,7 +35,15 @@ from gateway.model import (
 from gateway.providers.adapter import FailureKind, HttpResponse, ProviderError
 from gateway.providers.llama import LlamaAdapter
 from local.providers.llama import Llama
-from tests.gateway.providers.conversations import calls_of, images_of, many, requests, results_of
+from tests.gateway.providers.conversations import (
+    Json,
+    calls_of,
+    images_of,
+    loaded,
+    many,
+    requests,
+    results_of,
+)
 
 MODEL = "Llama-3.3-70B-Instruct"
 HELLO = Request(id="r", messages=(Message(Role.USER, (Text("Hello"),)),))
@@ -44,8 +52,8 @@ WEATHER = Tool("weather", "Current weather", {"type": "object", "properties": {"
 adapter = LlamaAdapter("https://llama.example/v1/", lambda: "key")
 
 
-def body_of(request: Request) -> dict:
-    return json.loads(adapter.prepare(request, MODEL).body)
+def body_of(request: Request) -> Json:
+    return loaded(adapter.prepare(request, MODEL).body)
 
 
 def answer(message: object = None, **changes: object) -> HttpResponse:
@@ -191,7 +199,9 @@ class TestAnswers:
         message = sdk.choices[0].message
         assert completion.text == (message.content or "")
         assert [(call.id, call.name, call.arguments_json) for call in completion.tool_calls] == [
-            (call.id, call.function.name, call.function.arguments) for call in message.tool_calls or []
+            (call.id, call.function.name, call.function.arguments)
+            for call in message.tool_calls or []
+            if call.type == "function"
         ]
         usage, counted = completion.usage, sdk.usage
         assert usage.estimated == (counted is None)
