@@ -71,11 +71,12 @@ class Runner:
             reason = self._run_one()
             if self._stop.is_set():
                 break
-            steady = time.monotonic() - started > _STEADY_S
-            backoff_s = _FIRST_BACKOFF_S if steady else min(2 * backoff_s, _LONGEST_BACKOFF_S)
+            if time.monotonic() - started > _STEADY_S:
+                backoff_s = _FIRST_BACKOFF_S
             _LOG.warning("task ended: %s; next one in %.1f s", reason, backoff_s)
             self._show(status="STOPPED", pid=None, reason=reason, restarts=self._shown.restarts + 1)
             self._stop.wait(backoff_s)
+            backoff_s = min(2 * backoff_s, _LONGEST_BACKOFF_S)
         self._show(status="STOPPED", pid=None, reason="stopped on request")
 
     def _run_one(self) -> str:
