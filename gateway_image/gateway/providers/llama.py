@@ -5,29 +5,13 @@ The shapes are OpenAI's (`openai.types.chat`), kept to what such servers have in
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable
 
 import msgspec
 
-from gateway.model import (
-    Completion,
-    FinishReason,
-    Image,
-    Message,
-    Request,
-    Role,
-    Sampling,
-    Text,
-    Tool,
-    ToolCall,
-    ToolChoice,
-    ToolChoiceMode,
-    Usage,
-)
+from gateway.model import Completion, FinishReason, Request, ToolCall, Usage
 from gateway.providers.adapter import FailureKind, HttpRequest, HttpResponse, ProviderError
-from gateway.providers.conversation import parameters_schema, texts_of
 from gateway.providers.http_answer import (
     broken_answer,
     decode_answer,
@@ -38,6 +22,7 @@ from gateway.providers.http_answer import (
     retry_after_s,
     text_of,
 )
+from gateway.providers.llama_request import chat_completion_input
 from gateway.providers.token_estimate import estimated_usage
 
 _PROVIDER = "Llama"
@@ -50,7 +35,6 @@ _FINISH_REASONS = {
     "function_call": FinishReason.TOOL_CALLS,
     "content_filter": FinishReason.CONTENT_FILTER,
 }
-
 _KINDS_OF_CODE = {
     "context_length_exceeded": FailureKind.CONTEXT_LENGTH,
     "content_filter": FailureKind.CONTENT_FILTER,
@@ -170,97 +154,6 @@ class LlamaAdapter:
             usage=_usage(answer.usage) or estimated_usage(request, text, tool_calls),
             tool_calls=tool_calls,
         )
-
-
-def chat_completion_input(request: Request, invocation_id: str) -> dict[str, object]:
-    """The body of a chat completion call."""
-    body: dict[str, object] = {
-        "model": invocation_id,
-        "messages": [_message(message) for message in request.messages],
-    }
-    _add_sampling(body, request.sampling)
-    if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
-        body["tool_choice"] = _tool_choice(request.tool_choice)
-    return body
-
-
-def _add_sampling(body: dict[str, object], sampling: Sampling) -> None:
-    if sampling.max_tokens is not None:
-        body["max_tokens"] = sampling.max_tokens
-    if sampling.temperature is not None:
-        body["temperature"] = sampling.temperature
-    if sampling.top_p is not None:
-        body["top_p"] = sampling.top_p
-    stop = [sequence for sequence in sampling.stop if sequence]
-    if stop:
-        body["stop"] = stop
-
-
-def _tool(tool: Tool) -> dict[str, object]:
-    function: dict[str, object] = {"name": tool.name, "parameters": parameters_schema(tool)}
-    if tool.description:
-        function["description"] = tool.description
-    if tool.strict:
-        function["strict"] = True
-    return {"type": "function", "function": function}
-
-
-def _tool_choice(choice: ToolChoice) -> object:
-    if choice.mode is ToolChoiceMode.NAMED:
-        return {"type": "function", "function": {"name": choice.name}}
-    return choice.mode.value
-
-
-def _message(message: Message) -> dict[str, object]:
-    result: dict[str, object] = {"role": message.role.value}
-    if message.role is Role.USER:
-        result["content"] = _user_content(message)
-    elif message.role is Role.TOOL:
-        result["content"] = _tool_content(message)
-        result["tool_call_id"] = message.tool_call_id or ""
-    else:
-        text = "".join(part.text for part in texts_of(message))
-        result["content"] = text
-    if message.tool_calls:
-        result["tool_calls"] = [_tool_call(call) for call in message.tool_calls]
-    if message.name and message.role is not Role.TOOL:
-        result["name"] = message.name
-    return result
-
-
-def _user_content(message: Message) -> object:
-    """One string where all is text: not every server reads a list."""
-    if not any(isinstance(part, Image) for part in message.content):
-        return message.text
-    return [
-        {"type": "text", "text": part.text} if isinstance(part, Text) else _image(part)
-        for part in message.content
-    ]
-
-
-def _tool_content(message: Message) -> str:
-    if any(isinstance(part, Image) for part in message.content):
-        raise ProviderError(
-            FailureKind.UNSUPPORTED, "an OpenAI-compatible endpoint takes no images in a tool's result"
-        )
-    return message.text
-
-
-def _image(image: Image) -> dict[str, object]:
-    if not image.data:
-        raise ProviderError(FailureKind.INVALID_REQUEST, "an image of the request is empty")
-    encoded = base64.b64encode(image.data).decode()
-    return {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{encoded}"}}
-
-
-def _tool_call(call: ToolCall) -> dict[str, object]:
-    """Arguments stay the text the model wrote: this format is the one that carries invalid JSON."""
-    return {
-        "id": call.id,
-        "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments_json or "{}"},
-    }
 
 
 def _text(message: _Message) -> str:
