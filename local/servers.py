@@ -67,7 +67,7 @@ def ensure_emulator(state: StateDirectory, ports: Ports, account_id: str, region
     process = state.processes.start(
         EMULATOR,
         [
-            str(_emulator_python()),
+            str(emulator_python()),
             "-m",
             "local.emulator",
             f"--port={ports.emulator}",
@@ -113,7 +113,7 @@ def _version(package: Path, settings: str) -> str:
     return digest.hexdigest()
 
 
-def _emulator_python() -> Path:
+def emulator_python() -> Path:
     """The interpreter of the emulator's own environment, beside the project unless named."""
     python = Path(os.environ.get(_EMULATOR_PYTHON_VARIABLE) or PROJECT / ".venv-emulator/bin/python")
     if not python.exists():

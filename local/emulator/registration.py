@@ -8,6 +8,8 @@ from ministack.services.cloudformation import provisioners
 
 from local.emulator import accepted, alarms, cache, guardrails, network, secrets, tasks
 
+_NATIVE = frozenset(provisioners._RESOURCE_HANDLERS)
+
 
 def additional_handlers() -> dict[str, dict[str, Any]]:
     """Every handler this project adds or completes, by resource type."""
@@ -22,6 +24,11 @@ def extend() -> None:
     provisioners._RESOURCE_HANDLERS.update(additional_handlers())
 
 
+def native_types() -> frozenset[str]:
+    """Every resource type the emulator deploys by itself."""
+    return _NATIVE
+
+
 def handled_types() -> frozenset[str]:
     """Every resource type the extended emulator deploys."""
-    return frozenset(provisioners._RESOURCE_HANDLERS) | frozenset(additional_handlers())
+    return _NATIVE | frozenset(additional_handlers())
