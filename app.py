@@ -44,7 +44,19 @@ def main(variables: Mapping[str, str]) -> int:
     app = repeatable_app()
     build(app, environment=environment, models=models, route_set=route_set)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    app.synth()
+    try:
+        app.synth()
+    except RuntimeError as error:
+        if not str(error).startswith("ValidationFailed"):
+            raise
+        # A stack trace would bury the findings.
+        print(
+            error,
+            "Repair each finding, or accept it where it occurs: see stacks/acknowledgements.py",
+            sep="\n",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 

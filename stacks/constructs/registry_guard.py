@@ -78,7 +78,7 @@ class RegistryGuard(Construct):
         assert isinstance(resource, cdk.CfnResource)  # noqa: S101 - what the construct is made of
         # The construct's own property would render the number as text, which validation objects to.
         resource.add_property_override("ServiceTimeout", SERVICE_TIMEOUT_S)
-        guard.node.add_dependency(role)
+        guard.node.add_dependency(role.node.find_child("DefaultPolicy"))
 
 
 def _role(

@@ -350,10 +350,10 @@ def test_the_service_waits_for_its_listener_and_its_permissions(production: Synt
     needed = [
         resource.logical_id
         for resource in production.resources(stack=STACK)
-        if resource.type in (f"{LOAD_BALANCING}::Listener", f"{LOAD_BALANCING}::ListenerRule")
+        if resource.type == f"{LOAD_BALANCING}::ListenerRule"
         or resource.logical_id.startswith("TaskRoleDefaultPolicy")
     ]
-    assert len(needed) == 3
+    assert len(needed) == 2
     assert set(needed) <= set(service.body["DependsOn"])
 
 
