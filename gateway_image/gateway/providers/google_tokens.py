@@ -186,7 +186,7 @@ class GoogleTokens:
             self._owner = account
 
     async def run(self) -> None:
-        """Refresh until cancelled, backing off from failures with full jitter."""
+        """Refresh until cancelled, backing off from failures with jitter; another key is tried at once."""
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
@@ -195,10 +195,17 @@ class GoogleTokens:
                 _log.warning("no new access token for Google: %s", error.message)
                 wait_s = error.retry_after_s or random.uniform(0.5, 1.0) * pause_s  # noqa: S311
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-                await self._sleep(min(wait_s, _LONGEST_PAUSE_S))
+                await self._back_off(min(wait_s, _LONGEST_PAUSE_S))
             else:
                 pause_s = _FIRST_PAUSE_S
                 await self._sleep(_LOOK_EVERY_S)
+
+    async def _back_off(self, wait_s: float) -> None:
+        failed = self._source()
+        while wait_s > 0 and self._source() == failed:
+            step_s = min(wait_s, _LOOK_EVERY_S)
+            await self._sleep(step_s)
+            wait_s -= step_s
 
     async def _answer(self, request: HttpRequest) -> HttpResponse:
         try:

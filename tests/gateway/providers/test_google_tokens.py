@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import json
 import logging
 import time
@@ -44,22 +45,6 @@ def answer(token: str, expires_in: float = 3600) -> HttpResponse:
     return HttpResponse(200, {"content-type": "application/json"}, json.dumps(body).encode())
 
 
-class Endpoint:
-    """Answers token requests in turn, and remembers them."""
-
-    def __init__(self, *answers: HttpResponse | Exception) -> None:
-        self.answers = list(answers)
-        self.requests: list[HttpRequest] = []
-
-    async def send(self, request: HttpRequest) -> HttpResponse:
-        self.requests.append(request)
-        await asyncio.sleep(0)
-        result = self.answers.pop(0)
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-
 class Clock:
     def __init__(self) -> None:
         self.now_s = 1_000_000.0
@@ -74,7 +59,27 @@ class Clock:
             raise asyncio.CancelledError
 
 
+class Endpoint:
+    """Answers token requests in turn, and remembers them."""
+
+    def __init__(self, *answers: HttpResponse | Exception) -> None:
+        self.answers = list(answers)
+        self.requests: list[HttpRequest] = []
+        self.times: list[float] = []
+        self.clock = Clock()
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        self.requests.append(request)
+        self.times.append(self.clock.now_s)
+        await asyncio.sleep(0)
+        result = self.answers.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
 def tokens(endpoint: Endpoint, clock: Clock, source: Callable[[], dict[str, str]] = key_file) -> GoogleTokens:
+    endpoint.clock = clock
     return GoogleTokens(source, endpoint.send, now_s=lambda: clock.now_s, sleep=clock.sleep)
 
 
@@ -205,12 +210,12 @@ class TestRefreshing:
         keeper = tokens(endpoint, clock)
         await keeper.refresh()
         clock.now_s += 3301
-        clock.stop_after = 5
+        clock.stop_after = 8
         with caplog.at_level(logging.WARNING), pytest.raises(asyncio.CancelledError):
             await keeper.run()
         assert keeper.token() == "two"
-        waits = clock.pauses[:4]
-        assert all(0.5 * 2**n <= wait <= 2**n for n, wait in enumerate(waits))
+        waits = [after - before for before, after in itertools.pairwise(endpoint.times[1:])]
+        assert [0.5 * 2**n <= wait <= 2**n for n, wait in enumerate(waits)] == [True] * 4
         assert len(caplog.records) == 4
         assert "secret-host" not in caplog.text
         assert "PRIVATE KEY" not in caplog.text
@@ -218,9 +223,18 @@ class TestRefreshing:
     async def test_the_endpoints_own_wish_to_wait_is_obeyed(self) -> None:
         busy = HttpResponse(503, {"retry-after": "17"}, b"")
         endpoint, clock = Endpoint(busy, answer("one")), Clock()
-        clock.stop_after = 2
+        clock.stop_after = 5
         keeper = tokens(endpoint, clock)
         with pytest.raises(asyncio.CancelledError):
             await keeper.run()
-        assert clock.pauses[0] == 17.0
+        assert endpoint.times[1] - endpoint.times[0] == 17.0
+        assert keeper.token() == "one"
+
+    async def test_a_corrected_key_is_tried_without_waiting_for_the_end_of_the_pause(self) -> None:
+        refused = HttpResponse(400, {"retry-after": "60"}, b'{"error": "invalid_grant"}')
+        endpoint, clock = Endpoint(refused, answer("one")), Clock()
+        keeper = tokens(endpoint, clock, lambda: key_file("second" if clock.pauses else "first"))
+        clock.stop_after = 2
+        with pytest.raises(asyncio.CancelledError):
+            await keeper.run()
         assert keeper.token() == "one"
