@@ -128,6 +128,7 @@ async def running_gateway(
             gateway = Gateway(application, _port(server), session)
             if wait_until_ready:
                 await _until(lambda: not application.missing())
+                application.control.stop()  # from here on the test decides when to refresh
             yield gateway
     finally:
         server.should_exit = True

@@ -15,6 +15,20 @@ from openai.types.chat import (
 from tests.gateway.running import Gateway
 from tests.gateway.upstreams import Upstreams
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def gateway(shared_gateway: Gateway) -> Gateway:
+    return shared_gateway
+
+
+@pytest.fixture
+def upstreams(shared_upstreams: Upstreams) -> Upstreams:
+    shared_upstreams.reset()
+    return shared_upstreams
+
+
 WEATHER: ChatCompletionFunctionToolParam = {
     "type": "function",
     "function": {

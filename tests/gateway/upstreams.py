@@ -20,9 +20,11 @@ class Behaviour:
     status: int = 200
     hang: bool = False
     cut: bool = False
+    delay_s: float = 0.0
     tool: tuple[str, dict[str, object]] | None = None
     headers: dict[str, str] = field(default_factory=dict)
     requests: list[dict[str, object]] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -35,6 +37,10 @@ class Upstreams:
     google: Behaviour = field(default_factory=Behaviour)
     llama: Behaviour = field(default_factory=Behaviour)
     tokens_given: int = 0
+
+    def reset(self) -> None:
+        """Make every provider answer again, and forget what was asked."""
+        self.bedrock, self.google, self.llama = Behaviour(), Behaviour(), Behaviour()
 
     async def token(self, _request: web.Request) -> web.Response:
         self.tokens_given += 1
@@ -120,6 +126,8 @@ async def running_upstreams() -> AsyncIterator[Upstreams]:
 
 async def _behave(behaviour: Behaviour, request: web.Request) -> None:
     behaviour.requests.append(await request.json())
+    behaviour.asked.set()
+    await asyncio.sleep(behaviour.delay_s)
     if behaviour.cut and request.transport is not None:
         request.transport.close()
     if behaviour.hang:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from gateway.failures import RefusalError
+from gateway.failures import Reason, RefusalError
 from gateway.surfaces import errors
 from gateway.surfaces.errors import HttpError, error_answer, refusal_answer
 from gateway.surfaces.messages import Endpoint, Incoming, Outgoing, Routes
@@ -68,6 +68,8 @@ class HttpApplication:
                 outgoing = error_answer(error.form, error.message, headers=error.headers)
             except ClientGoneError:
                 return
+            except asyncio.CancelledError:  # by the server, whose drain time is over
+                outgoing = refusal_answer(RefusalError(Reason.NOT_READY, "The gateway is stopping; try again."))
             except Exception:
                 logger.exception("request broken", extra={"request_id": record.request_id})
                 outgoing = error_answer(

@@ -1,0 +1,51 @@
+"""A registry item that contradicts itself is not accepted, from wherever it comes."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from gateway.control.registry import RegistryItem, item_from_fields, item_to_fields
+from tests.gateway.stores import declared_models
+
+CLAUDE = next(item for item in declared_models() if item.model == "claude-haiku-4-5")
+FIELDS: dict[str, object] = msgspec.to_builtins(CLAUDE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"provider": "azure"}, "provider"),
+        ({"model": "Claude"}, "model"),
+        ({"model": "claude\n"}, "white space"),
+        ({"version": "2026-13-01"}, "version"),
+        ({"version": "latest"}, "version"),
+        ({"context_window_tokens": 0}, "context_window_tokens"),
+        ({"maximum_output_tokens": 300_000}, "maximum_output_tokens"),
+        ({"expected_latency_ms": -1}, "expected_latency_ms"),
+        ({"price": {**msgspec.to_builtins(CLAUDE.price), "currency": "USD"}}, "price.currency"),
+        (
+            {"price": {**msgspec.to_builtins(CLAUDE.price), "input_micro_per_million_tokens": -1}},
+            "price.input",
+        ),
+        ({"price": {"currency": "EUR"}}, "as_of"),
+        ({"price": None}, "price"),
+        ({"invocation_id": "global.anthropic.claude-haiku-4-5-20251001-v1:0"}, "eu_processing"),
+        ({"invocation_id": "us.anthropic.claude-haiku-4-5-20251001-v1:0"}, "eu_processing"),
+        ({"colour": "blue"}, "colour"),
+    ],
+)
+def test_a_wrong_field_is_named(changes: dict[str, object], told: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=told):
+        msgspec.convert({**FIELDS, **changes}, RegistryItem)
+
+
+def test_a_price_cannot_be_left_out() -> None:
+    with pytest.raises(msgspec.ValidationError, match="price"):
+        msgspec.convert({name: value for name, value in FIELDS.items() if name != "price"}, RegistryItem)
+
+
+def test_an_item_under_another_items_key_is_refused() -> None:
+    fields = {**item_to_fields(CLAUDE), "provider#model": "bedrock#claude-sonnet-4-5"}
+    with pytest.raises(msgspec.ValidationError, match="put it again under its own key"):
+        item_from_fields(fields)

@@ -1,0 +1,142 @@
+"""Provider calls over real connections: failures are told apart, and nothing leaves for other hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from gateway.providers import transport as transport_module
+from gateway.providers.adapter import FailureKind, HttpRequest, ProviderError
+from gateway.providers.transport import Transport
+from gateway.safety.residency import EgressGuard, EgressRefusedError
+
+LOOPBACK = frozenset({"127.0.0.1"})
+
+
+def get(url: str) -> HttpRequest:
+    return HttpRequest("POST", url, {"content-type": "application/json"}, b"{}")
+
+
+@asynccontextmanager
+async def server(answer: bytes, *, then_hang: bool = False) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that sends `answer`, byte for byte, to every request."""
+    received: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        received.append(head + await reader.readexactly(2))
+        writer.write(answer)
+        if then_hang:
+            await reader.read()
+        writer.close()
+
+    listening = await asyncio.start_server(handle, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    async with listening:
+        yield f"http://127.0.0.1:{port}", received
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[Transport]:
+    transport = Transport(EgressGuard(LOOPBACK))
+    yield transport
+    await transport.close()
+
+
+async def failure(transport: Transport, url: str, timeout_s: float = 5.0) -> ProviderError:
+    with pytest.raises(ProviderError) as failed:
+        await transport.send(get(url), timeout_s)
+    return failed.value
+
+
+async def test_an_answer_arrives_whole_with_lower_case_headers(transport: Transport) -> None:
+    async with server(b"HTTP/1.1 418 Teapot\r\nX-Kind: Tea\r\ncontent-length: 3\r\n\r\nhot") as (
+        url,
+        received,
+    ):
+        answer = await transport.send(get(f"{url}/model/a%3A0/converse"), 5)
+    assert (answer.status, answer.body, answer.headers["x-kind"]) == (418, b"hot", "Tea")
+    assert received[0].startswith(b"POST /model/a%3A0/converse HTTP/1.1\r\n")
+    assert b"accept-encoding: identity" in received[0].lower()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.org/v1",
+        "http://127.0.0.1.example.org/",
+        "http://127.0.0.1@example.org/",
+        "http://localhost/",
+        "ftp://127.0.0.1/",
+        "file:///etc/passwd",
+        "//127.0.0.1/",
+        "http://[::1",
+        "http://127.0.0.1:port/",
+        "",
+    ],
+)
+async def test_no_call_leaves_for_a_host_that_is_not_declared(transport: Transport, url: str) -> None:
+    assert (await failure(transport, url)).kind is FailureKind.UNREACHABLE
+
+
+def test_the_guard_lets_declared_hosts_pass_whatever_their_case() -> None:
+    guard = EgressGuard(frozenset({"EU-Aiplatform.googleapis.com", "llama.internal:8443"}))
+    guard.check("https://eu-aiplatform.googleapis.com/v1")
+    guard.check("https://llama.internal:8443/v1")
+    with pytest.raises(EgressRefusedError):
+        guard.check("https://llama.internal:9443/v1")
+    with pytest.raises(EgressRefusedError, match="PROVIDER_HOSTS"):
+        guard.check("https://us-aiplatform.googleapis.com/v1")
+
+
+def test_a_guard_without_hosts_lets_nothing_pass() -> None:
+    with pytest.raises(EgressRefusedError):
+        EgressGuard(frozenset()).check("https://bedrock-runtime.eu-central-1.amazonaws.com/")
+
+
+async def test_a_redirect_is_not_followed(transport: Transport) -> None:
+    redirect = b"HTTP/1.1 302 Found\r\nlocation: http://example.org/\r\ncontent-length: 0\r\n\r\n"
+    async with server(redirect) as (url, received):
+        assert (await failure(transport, url)).kind is FailureKind.PROTOCOL
+    assert len(received) == 1
+
+
+async def test_an_encoding_nobody_asked_for_is_refused(transport: Transport) -> None:
+    async with server(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 1\r\n\r\nx") as (url, _):
+        assert (await failure(transport, url)).kind is FailureKind.PROTOCOL
+
+
+@pytest.mark.parametrize("head", [b"content-length: 11\r\n", b""])
+async def test_an_answer_over_the_limit_is_refused(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    monkeypatch.setattr(transport_module, "MAXIMUM_ANSWER_BYTES", 10)
+    async with server(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + b"x" * 11) as (url, _):
+        assert (await failure(transport, url)).kind is FailureKind.PROTOCOL
+
+
+async def test_an_answer_that_takes_too_long_is_a_timeout(transport: Transport) -> None:
+    async with server(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nx", then_hang=True) as (url, _):
+        assert (await failure(transport, url, 0.1)).kind is FailureKind.TIMEOUT
+
+
+async def test_nobody_listening_is_unreachable(transport: Transport) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        assert (await failure(transport, url)).kind is FailureKind.UNREACHABLE
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx"])
+async def test_a_connection_that_ends_early_is_no_answer(transport: Transport, answer: bytes) -> None:
+    async with server(answer) as (url, _):
+        assert (await failure(transport, url)).kind in (FailureKind.UNREACHABLE, FailureKind.PROTOCOL)
+
+
+async def test_what_is_no_http_is_a_broken_protocol(transport: Transport) -> None:
+    async with server(b"SSH-2.0-OpenSSH\r\n\r\n") as (url, _):
+        assert (await failure(transport, url)).kind is FailureKind.PROTOCOL
