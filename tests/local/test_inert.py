@@ -15,10 +15,8 @@ from tests.stacks.synthesis import load_environment, synthesise
 
 QUESTION = """
 import json
-from local.emulator.registration import additional_handlers, handled_types, native_types
-print(json.dumps({
-    "native": sorted(native_types()), "added": sorted(additional_handlers()), "handled": sorted(handled_types())
-}))
+from local.emulator.registration import handled_types, native_types
+print(json.dumps({"native": sorted(native_types()), "handled": sorted(handled_types())}))
 """
 
 
