@@ -58,9 +58,9 @@ def template_check(environment: str) -> Check:
     """Lint the synthesised templates of one environment against the regions' resource schemas."""
     templates = sorted((ROOT / "cdk.out" / environment).glob("*.template.json"))
     command = (
-        sys.executable, "-m", "cfnlint",
+        str(Path(sys.executable).parent / "cfn-lint"),
         "--regions", *TEMPLATE_REGIONS, "--non-zero-exit-code", "informational",
-        "--templates", *map(str, templates),
+        "--template", *map(str, templates),
     )  # fmt: skip
     return Check(name=f"cfn-lint {environment}", command=command)
 
@@ -82,6 +82,16 @@ def run(check: Check) -> Verdict:
     )
 
 
+def run_side_by_side(checks: list[Check]) -> list[Verdict]:
+    """Run `checks` and report each as soon as it ends."""
+    verdicts = []
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL_CHECKS) as pool:
+        for future in concurrent.futures.as_completed([pool.submit(run, check) for check in checks]):
+            report(future.result())
+            verdicts.append(future.result())
+    return verdicts
+
+
 def report(verdict: Verdict) -> None:
     """Print one line for a verdict, and the whole output of a failure."""
     mark = "ok    " if verdict.passed else "FAILED"
@@ -94,14 +104,8 @@ def main(environments: list[str]) -> int:
     """Run all checks for `environments`; 0 if every one passed."""
     started = time.monotonic()
     verdicts: list[Verdict] = []
-    with concurrent.futures.ThreadPoolExecutor(PARALLEL_CHECKS) as pool:
-        for stage in (
-            lambda: source_checks() + [synthesis_check(name) for name in environments],
-            lambda: [template_check(name) for name in environments],
-        ):
-            for verdict in concurrent.futures.as_completed([pool.submit(run, check) for check in stage()]):
-                report(verdict.result())
-                verdicts.append(verdict.result())
+    verdicts += run_side_by_side(source_checks() + [synthesis_check(name) for name in environments])
+    verdicts += run_side_by_side([template_check(name) for name in environments])
     failed = [verdict.check.name for verdict in verdicts if not verdict.passed]
     total_s = time.monotonic() - started
     print(f"{len(verdicts) - len(failed)} of {len(verdicts)} checks passed in {total_s:.1f} s")
