@@ -77,6 +77,7 @@ def make_server(application: Application, settings: Settings) -> QuietServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=1,
         )

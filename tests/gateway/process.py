@@ -83,7 +83,9 @@ class GatewayProcess:
             return None
 
 
-async def run_gateway(environment: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
+async def run_gateway(
+    environment: dict[str, str], *arguments: str, output: int = asyncio.subprocess.PIPE
+) -> asyncio.subprocess.Process:
     """Start `python -m gateway`."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -91,15 +93,18 @@ async def run_gateway(environment: dict[str, str], *arguments: str) -> asyncio.s
         "gateway",
         *arguments,
         env=environment,
-        stdout=asyncio.subprocess.PIPE,
+        stdout=output,
         stderr=asyncio.subprocess.PIPE,
     )
 
 
 @contextlib.asynccontextmanager
-async def gateway_process(environment: dict[str, str]) -> AsyncIterator[GatewayProcess]:
+async def gateway_process(
+    environment: dict[str, str], *, log_to_nowhere: bool = False
+) -> AsyncIterator[GatewayProcess]:
     """A gateway that is gone afterwards, whatever the test did."""
-    process = await run_gateway(environment)
+    output = asyncio.subprocess.DEVNULL if log_to_nowhere else asyncio.subprocess.PIPE
+    process = await run_gateway(environment, output=output)
     try:
         yield GatewayProcess(process, environment)
     finally:
