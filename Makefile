@@ -68,9 +68,15 @@ logs: setup ## the logs of the embedded cloud and the gateway; FOLLOW=1 goes on
 
 # ---- the stacks -------------------------------------------------------------------------------
 
-.PHONY: synth diff deploy
+.PHONY: settings synth bootstrap diff deploy
+settings: setup ## judge every environment file; all mistakes at once, in a second
+	@$(PYTHON) -m stacks.settings check
+
 synth: setup ## synthesise ENV=<environment>, offline, with every rule checked
 	$(CDK) synth --quiet --no-lookups --context environment=$(ENV) --output $(ASSEMBLY)
+
+bootstrap: setup ## prepare the account and region of ENV for the CDK, once
+	$(CDK) bootstrap --context environment=$(ENV) --output $(ASSEMBLY)
 
 diff: setup ## what a deployment of ENV would change
 	$(CDK) diff --all --context environment=$(ENV) --output $(ASSEMBLY) $(DIFF_OPTIONS)
