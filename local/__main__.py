@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 
@@ -33,6 +34,8 @@ def main(words: list[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted: `make up` goes on from here, `make down` stops what runs\n")
         return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has seen enough
     except StepError as error:
         details = "".join(f"    {line}\n" for line in error.details.splitlines())
         sys.stderr.write(f"\n{arguments.command}: {error.reason}\n{details}  → {error.remedy}\n")

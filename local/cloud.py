@@ -88,6 +88,7 @@ class EmbeddedCloud:
             return stopped
 
     def _up(self) -> Connection:
+        self._require_ports()
         write_private(self.state.ports_file, self.ports.by_name())
         settings = load(PROJECT / f"environments/{deployment.ENVIRONMENT}.toml")
         account, digest = self._prepare(settings)
@@ -101,6 +102,18 @@ class EmbeddedCloud:
         connection = self._connection(account, stacks)
         write_private(self.state.connection_file, asdict(connection))
         return connection
+
+    def _require_ports(self) -> None:
+        """Complain of a port in use before any work is done."""
+        running = self.state.processes.running
+        owners = {
+            "emulator": running(servers.EMULATOR),
+            "providers": running(servers.PROVIDERS),
+            "gateway": running(TASK),
+        }
+        for server, port in self.ports.by_name().items():
+            if owners[server] is None:
+                require_free(server, port)
 
     def _prepare(self, settings: Environment) -> tuple[Account, str]:
         """Servers, synthesis and bootstrap, side by side."""

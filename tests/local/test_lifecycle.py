@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from botocore.exceptions import ClientError
 from local import first_request, servers
 from local.cloud import EmbeddedCloud
 from local.outputs import deployed_stacks
-from local.ports import Ports, is_free
+from local.ports import PortError, Ports, is_free
 from local.state import PROJECT, StateDirectory, read_json
 from local.status import report
 from local.task_credentials import assume_role
@@ -186,6 +187,16 @@ def test_a_second_up_at_the_same_time_is_refused(embedded_cloud: RunningCloud) -
         )
     assert refused.returncode == 1
     assert "Another `make up`" in refused.stderr
+
+
+def test_a_port_in_use_is_reported_before_anything_is_started(state: StateDirectory) -> None:
+    ports = Ports.free()
+    with (
+        socket.create_server(("127.0.0.1", ports.gateway)),
+        pytest.raises(PortError, match=f"Port {ports.gateway}, wanted for the gateway"),
+    ):
+        EmbeddedCloud(state, ports, isolated_environment()).up()
+    assert state.processes.names() == []
 
 
 def test_down_leaves_no_process_and_no_port(state: StateDirectory) -> None:
