@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
@@ -108,9 +109,19 @@ class GatewayStack(EnvironmentStack):
         self.cluster = ecs.Cluster(
             self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENHANCED
         )
+        insights = EncryptedLogGroup(
+            self,
+            "InsightsLogs",
+            # ECS would create it on its own, without a key and for ever.
+            log_group_name=f"/aws/ecs/containerinsights/{self.cluster.cluster_name}/performance",
+            key=log_key,
+            retention_days=environment.gateway.log_retention_days,
+            removal_policy=self.removal_policy,
+        )
         self.service = self._service(
             task_definition=container.task_definition, subnets=placement, front_door=front_door
         )
+        self.service.node.add_dependency(insights)
         scale(self.service, target_group=self.target_group, scaling=environment.scaling)
         cdk.CfnOutput(self, "ClusterName", value=self.cluster.cluster_name)
         cdk.CfnOutput(self, "ServiceName", value=self.service.service_name)
@@ -131,9 +142,10 @@ class GatewayStack(EnvironmentStack):
             description="Tasks of the AI gateway",
             allow_all_outbound=False,
         )
-        security_group.add_egress_rule(
-            ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS_PORT), "AWS services and model providers"
-        )
+        for port in _outward_ports(self.environment_settings):
+            security_group.add_egress_rule(
+                ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "AWS services and model providers"
+            )
         front_door.security_group.connections.allow_to(
             security_group, ec2.Port.tcp(PORT), "Load balancer to tasks"
         )
@@ -155,6 +167,14 @@ class GatewayStack(EnvironmentStack):
         )
         service.attach_to_application_target_group(front_door.target_group)
         return service
+
+
+def _outward_ports(environment: Environment) -> list[int]:
+    """Ports of everything the gateway calls: HTTPS, and where a provider listens elsewhere."""
+    providers = environment.providers
+    addresses = [providers.google.base_url] if providers.google.enabled else []
+    addresses += [providers.llama.base_url or ""] if providers.llama.enabled else []
+    return sorted({HTTPS_PORT, *(urlsplit(address).port or HTTPS_PORT for address in addresses)})
 
 
 def _settings(environment: Environment) -> Mapping[str, str]:

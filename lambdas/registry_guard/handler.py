@@ -16,13 +16,10 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import Protocol, TypeAlias, cast
 
 import boto3
 from botocore.exceptions import ClientError
-
-if TYPE_CHECKING:
-    from types_boto3_dynamodb.service_resource import Table
 
 Value: TypeAlias = "bool | int | Decimal | str | Sequence[Value] | Mapping[str, Value] | None"
 Item: TypeAlias = Mapping[str, Value]
@@ -34,8 +31,26 @@ PARTITION_KEY = "provider#model"
 SORT_KEY = "version"
 SEND_ATTEMPTS = 3
 SEND_TIMEOUT_S = 10
-# CloudFormation refuses a response body over 4,096 bytes; the rest of the body needs its share.
-MAXIMUM_REASON_CHARACTERS = 2_000
+# CloudFormation refuses a response body over 4,096 bytes; JSON may double a character, and the rest needs room.
+MAXIMUM_REASON_CHARACTERS = 1_500
+
+
+class Table(Protocol):
+    """The part of boto3's table resource that the guard uses; the arguments are DynamoDB's."""
+
+    def get_item(self, *, Key: dict[str, str], ConsistentRead: bool) -> Mapping[str, object]:  # noqa: N803
+        """The item under `Item`, where there is one."""
+        ...
+
+    def put_item(
+        self,
+        *,
+        Item: dict[str, Value],  # noqa: N803
+        ConditionExpression: str,  # noqa: N803
+        ExpressionAttributeNames: dict[str, str],  # noqa: N803
+    ) -> object:
+        """Raises `ClientError` where the condition does not hold."""
+        ...
 
 
 class RefusedError(Exception):
@@ -120,9 +135,10 @@ def response_body(event: Event, reason: str | None) -> bytes:
     The physical id never changes once given, so that no update is taken for a replacement.
     """
     physical_id = event.get("PhysicalResourceId") or f"registry-guard-{event.get('LogicalResourceId', '')}"
+    ascii_reason = (reason or "Declared versions are deployed.").encode("ascii", "replace").decode()
     body = {
         "Status": "SUCCESS" if reason is None else "FAILED",
-        "Reason": (reason or "Declared versions are deployed.")[:MAXIMUM_REASON_CHARACTERS],
+        "Reason": ascii_reason[:MAXIMUM_REASON_CHARACTERS],
         "PhysicalResourceId": physical_id,
         "StackId": event.get("StackId", ""),
         "RequestId": event.get("RequestId", ""),
@@ -167,7 +183,7 @@ def _read(table: Table, keys: Iterable[Key]) -> dict[Key, Item]:
 def _put_if_absent(table: Table, item: Item) -> bool:
     try:
         table.put_item(
-            Item=cast("dict[str, str]", item),
+            Item=dict(item),
             ConditionExpression="attribute_not_exists(#key)",
             ExpressionAttributeNames={"#key": PARTITION_KEY},
         )
@@ -201,7 +217,7 @@ def send(url: str, body: bytes) -> None:
 
 
 def _open_table(name: str) -> Table:
-    return boto3.resource("dynamodb").Table(name)
+    return cast("Table", boto3.resource("dynamodb").Table(name))
 
 
 def run(event: Event, open_table: Callable[[str], Table] = _open_table) -> str | None:

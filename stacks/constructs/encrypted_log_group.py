@@ -10,7 +10,10 @@ from constructs import Construct
 
 
 class EncryptedLogGroup(logs.LogGroup):
-    """Retention takes the numbers of days that CloudWatch Logs offers (1, 3, 5, 7, 14, 30, …)."""
+    """Retention takes the numbers of days that CloudWatch Logs offers (1, 3, 5, 7, 14, 30, …).
+
+    `log_group_name` is for groups that a service writes to by a name of its own; others are named by AWS.
+    """
 
     def __init__(
         self,
@@ -20,10 +23,12 @@ class EncryptedLogGroup(logs.LogGroup):
         key: kms.IKey,
         retention_days: int,
         removal_policy: cdk.RemovalPolicy,
+        log_group_name: str | None = None,
     ) -> None:
         super().__init__(
             scope,
             construct_id,
+            log_group_name=log_group_name,
             encryption_key=key,
             retention=logs.RetentionDays.ONE_DAY,
             removal_policy=removal_policy,

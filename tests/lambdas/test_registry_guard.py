@@ -157,8 +157,9 @@ def test_an_unreachable_table_is_a_reason_not_a_crash(table: Table) -> None:
     assert "ResourceNotFoundException" in str(guard.run(event(item())))
 
 
-def test_the_response_keeps_the_physical_id_and_fits_cloudformations_limit() -> None:
-    body = guard.response_body(event(PhysicalResourceId="kept"), "x" * 10_000)
+@pytest.mark.parametrize("character", ["x", '"', "é"])
+def test_the_response_keeps_the_physical_id_and_fits_cloudformations_limit(character: str) -> None:
+    body = guard.response_body(event(PhysicalResourceId="kept"), character * 10_000)
     assert len(body) <= 4096
     answer = json.loads(body)
     assert (answer["Status"], answer["PhysicalResourceId"], answer["RequestId"]) == (

@@ -117,13 +117,15 @@ def test_one_setting_chooses_the_processor_of_image_and_task(
     assert image["source"]["platform"] == {"arm64": "linux/arm64", "x86_64": "linux/amd64"}[architecture]
 
 
-def test_the_image_holds_the_package_and_its_requirements_and_no_cache(production: Synthesis) -> None:
+def test_the_image_is_built_from_what_it_names_and_no_cache(production: Synthesis) -> None:
     assets = json.loads((production.directory / "Gateway.assets.json").read_text())["dockerImages"]
     (image,) = assets.values()
     context = production.directory / image["source"]["directory"]
-    assert {entry.name for entry in context.iterdir()} == {
-        ".dockerignore", "Dockerfile", "gateway", "requirements.txt",
-    }  # fmt: skip
+    ignored = (context / ".dockerignore").read_text().splitlines()
+    named = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    assert ignored[0] == "*"
+    assert {"gateway", "requirements.txt"} <= named
+    assert {entry.name for entry in context.iterdir()} == {".dockerignore", "Dockerfile", *named}
     assert (context / "gateway" / "__init__.py").is_file()
     assert [file for file in context.rglob("*") if file.name == "__pycache__" or file.suffix == ".pyc"] == []
 
@@ -332,6 +334,19 @@ def test_security_groups_name_both_ends(every_environment: Synthesis) -> None:
         assert other["Fn::GetAtt"][0] in {balancer_id, task_id} - {own}
 
 
+def test_a_provider_on_another_port_can_be_called(tmp_path: Path) -> None:
+    environment = load_environment("local")
+    llama = environment.providers.llama.model_copy(update={"base_url": "https://llama.example.com:8443/v1"})
+    providers = environment.providers.model_copy(update={"llama": llama})
+    synthesis = synthesise(environment.model_copy(update={"providers": providers}), tmp_path)
+    ports = [
+        rule["FromPort"]
+        for group in synthesis.resources("AWS::EC2::SecurityGroup", STACK)
+        for rule in group.properties.get("SecurityGroupEgress", [])
+    ]
+    assert ports == [443, 8443]
+
+
 # ---- how it is deployed, scales and stops ----
 
 
@@ -405,9 +420,23 @@ def test_floors_by_the_clock_keep_their_time_zone(production: Synthesis) -> None
     ]
 
 
-def test_the_cluster_is_observed(production: Synthesis) -> None:
+def test_the_cluster_is_observed_into_a_log_that_is_encrypted_and_forgets(production: Synthesis) -> None:
     (insights,) = production.only("AWS::ECS::Cluster", STACK)["ClusterSettings"]
     assert insights == {"Name": "containerInsights", "Value": "enhanced"}
+    (cluster,) = production.resources("AWS::ECS::Cluster", STACK)
+    named = [
+        resource.properties["LogGroupName"]
+        for resource in production.resources("AWS::Logs::LogGroup", STACK)
+        if "LogGroupName" in resource.properties
+    ]
+    assert named == [
+        {
+            "Fn::Join": [
+                "",
+                ["/aws/ecs/containerinsights/", {"Ref": cluster.logical_id}, "/performance"],
+            ]
+        }
+    ]
 
 
 def test_operators_find_the_service_in_the_outputs(production: Synthesis) -> None:
