@@ -31,7 +31,7 @@ PARTITION_KEY = "provider#model"
 SORT_KEY = "version"
 SEND_ATTEMPTS = 3
 SEND_TIMEOUT_S = 10
-# CloudFormation refuses a response body over 4,096 bytes; JSON may double a character, and the rest needs room.
+# CloudFormation refuses a response body over 4,096 bytes. JSON may double a character; the rest needs room.
 MAXIMUM_REASON_CHARACTERS = 1_500
 
 
