@@ -2,7 +2,7 @@
 
 Serves the emulated AWS on loopback until SIGTERM. The environment's `AWS_ACCESS_KEY_ID` and
 `AWS_SECRET_ACCESS_KEY` become the credentials of the account's administrator; everyone else needs a
-role, because IAM is enforced (`--no-enforcement` turns that off).
+role, because IAM is enforced.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ def main() -> None:
     parser.add_argument("--account", required=True)
     parser.add_argument("--region", required=True)
     parser.add_argument("--state-directory", type=Path, required=True)
-    parser.add_argument("--no-enforcement", action="store_true", help="do not evaluate IAM policies")
     arguments = parser.parse_args()
     scratch = arguments.state_directory / "emulator"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -30,7 +29,7 @@ def main() -> None:
         MINISTACK_HOST="127.0.0.1",
         MINISTACK_ACCOUNT_ID=arguments.account,
         MINISTACK_REGION=arguments.region,
-        AUTH="false" if arguments.no_enforcement else "true",
+        AUTH="true",
         LAMBDA_EXECUTOR="local",
         IOT_MTLS_ENABLED="0",
         SFTP_ENABLED="0",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from local.emulator.handlers import Properties, Provisioned, handler, physical_name
+from local.emulator.member_names import api_form
 from local.emulator.service_calls import ServiceCallError, call
 
 _POLICIES = (
@@ -17,26 +18,11 @@ _POLICIES = (
 )
 
 
-_API_NAMES = {
-    "topicsTierConfig": "tierConfig",
-    "contentFiltersTierConfig": "tierConfig",
-    "guardrailProfileArn": "guardrailProfileIdentifier",
+_RENAMED = {
+    "TopicsTierConfig": "tierConfig",
+    "ContentFiltersTierConfig": "tierConfig",
+    "GuardrailProfileArn": "guardrailProfileIdentifier",
 }
-"""Members the template calls differently from the API."""
-
-
-def _api_name(member: str) -> str:
-    name = member[0].lower() + member[1:]
-    return _API_NAMES.get(name, name)
-
-
-def _lower_camel(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
-    """A template's member names in the API's case."""
-    if isinstance(value, dict):
-        return {_api_name(key): _lower_camel(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_lower_camel(member) for member in value]
-    return value
 
 
 def _numbers(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
@@ -49,7 +35,7 @@ def _numbers(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
 
 
 def _configuration(properties: Properties, name: str) -> dict[str, Any]:
-    given = _lower_camel(dict(properties))
+    given = api_form(dict(properties), renamed=_RENAMED)
     policies = {policy: _numbers(given[policy]) for policy in _POLICIES if policy in given}
     return policies | {
         "name": given.get("name", name),
@@ -76,7 +62,7 @@ def _provisioned(guardrail_id: str, arn: str) -> Provisioned:
 
 def _create(logical_id: str, properties: Properties, stack_name: str) -> Provisioned:
     configuration = _configuration(properties, physical_name(stack_name, logical_id, 50))
-    tags = _lower_camel(list(properties.get("Tags") or [])) or None
+    tags = api_form(list(properties.get("Tags") or [])) or None
     guardrail = call("bedrock", "CreateGuardrail", **configuration, tags=tags)
     return _provisioned(guardrail["guardrailId"], guardrail["guardrailArn"])
 

@@ -8,24 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from local.emulator.handlers import Properties, Provisioned, handler, physical_name
+from local.emulator.member_names import api_form
 from local.emulator.service_calls import call
 
-_FREE_KEYS = frozenset({"Options", "DockerLabels", "DriverOpts", "Labels"})
+_DATA = frozenset({"Options", "DockerLabels", "DriverOpts", "Labels"})
 """Members whose own keys are data, not names of the API."""
 
 
-def _lower_camel(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
-    """A template's member names in the API's case."""
-    if isinstance(value, dict):
-        return {
-            key[0].lower() + key[1:]: member if key in _FREE_KEYS else _lower_camel(member)
-            for key, member in value.items()
-        }
-    return [_lower_camel(member) for member in value] if isinstance(value, list) else value
-
-
 def _create(logical_id: str, properties: Properties, stack_name: str) -> Provisioned:
-    request = {"family": physical_name(stack_name, logical_id, 255)} | _lower_camel(dict(properties))
+    request = {"family": physical_name(stack_name, logical_id, 255)} | api_form(dict(properties), data=_DATA)
     definition = call("ecs", "RegisterTaskDefinition", **request)["taskDefinition"]
     arn = definition["taskDefinitionArn"]
     return arn, {"TaskDefinitionArn": arn}
