@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 
@@ -19,6 +20,9 @@ SCHEMA_FILES: dict[str, type[msgspec.Struct]] = {
 def schema_text(declared: type[msgspec.Struct]) -> str:
     """The JSON Schema (draft 2020-12) of `declared`, as it is committed."""
     schema = msgspec.json.schema(declared)
+    for definition in schema["$defs"].values():
+        # Descriptions are docstrings, which Python strips of their indentation only since 3.13.
+        definition["description"] = inspect.cleandoc(definition["description"])
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
 
 
