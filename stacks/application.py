@@ -105,6 +105,8 @@ def build(
         table_key=secrets.table_key,
         log_key=secrets.log_key,
     )
+    # It reads the flags by name from its first second, which no reference shows.
+    gateway.add_dependency(feature_flags)
     monitoring = MonitoringStack(
         app,
         "Monitoring",

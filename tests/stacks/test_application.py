@@ -296,6 +296,11 @@ def test_other_references_between_stacks_are_weak(production: Synthesis) -> None
     assert "Fn::GetStackOutput" in json.dumps(production.templates["Gateway"])
 
 
+def test_the_gateway_is_deployed_after_everything_it_reads(production: Synthesis) -> None:
+    dependencies = production.manifest["stacks"]["Gateway"]["dependencies"]
+    assert {"Network", "Secrets", "ModelRegistry", "FeatureFlags"} <= set(dependencies)
+
+
 # ---- starting the app ----
 
 
