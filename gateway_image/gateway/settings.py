@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 import msgspec
 
+AWS_LONDON = "eu-west-2"
+AWS_ZURICH = "eu-central-2"
+GOOGLE_LONDON = "europe-west2"
+GOOGLE_ZURICH = "europe-west6"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -87,9 +91,35 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         maximum_body_bytes=reading.whole_number("MAXIMUM_BODY_BYTES", 1, 1 << 30),
         drain_time_s=float(reading.whole_number("DRAIN_TIME_S", 0, 3600)),
     )
-    if reading.mistakes:
-        raise SettingsError(reading.mistakes)
+    mistakes = reading.mistakes or list(_outside_the_eu(settings))
+    if mistakes:
+        raise SettingsError(mistakes)
     return settings
+
+
+def _outside_the_eu(settings: Settings) -> Iterator[str]:
+    """What contradicts `EU_ONLY`."""
+    if not settings.eu_only:
+        return
+    remedy = "with EU_ONLY=true it must be in the EU"
+    if not settings.aws_region.startswith(("eu-", "eusc-")) or settings.aws_region in (
+        AWS_LONDON,
+        AWS_ZURICH,
+    ):
+        yield f"AWS_REGION is {settings.aws_region!r}; {remedy}, e.g. eu-central-1"
+    google = settings.google
+    if google is not None and not _in_the_eu(google.location):
+        yield f"GOOGLE_LOCATION is {google.location!r}; {remedy}, e.g. eu or europe-west3"
+
+
+def _in_the_eu(location: str) -> bool:
+    """Whether a Google location keeps processing in the EU; `global` does not.
+
+    https://cloud.google.com/vertex-ai/docs/general/locations; two European regions are outside the EU.
+    """
+    return location == "eu" or (
+        location.startswith("europe-") and location not in (GOOGLE_LONDON, GOOGLE_ZURICH)
+    )
 
 
 def _google(reading: _Reading) -> GoogleSettings | None:

@@ -112,6 +112,14 @@ async def test_every_mistake_in_the_environment_is_named_at_once() -> None:
     assert "Traceback" not in told
 
 
+async def test_a_port_that_is_taken_ends_the_start(upstreams: Upstreams) -> None:
+    taken = upstreams.url.rpartition(":")[2]
+    process = await run_gateway(process_environment("http://127.0.0.1:9", upstreams.url, PORT=taken))
+    output, _ = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode != 0
+    assert b"address already in use" in output
+
+
 async def test_the_health_command_fails_where_nothing_listens() -> None:
     process = await run_gateway(process_environment("http://127.0.0.1:9", "http://127.0.0.1:9"), "health")
     _, errors = await process.communicate()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from gateway.settings import SettingsError, read_settings
@@ -44,6 +47,10 @@ def test_a_disabled_provider_has_no_settings() -> None:
         ({"GOOGLE_BASE_URL": "https://[::1"}, "GOOGLE_BASE_URL"),
         ({"PROVIDER_HOSTS": "*.googleapis.com"}, "PROVIDER_HOSTS"),
         ({"CLIENT_KEYS_SECRET": " "}, "CLIENT_KEYS_SECRET"),
+        ({"AWS_REGION": "us-east-1"}, "AWS_REGION"),
+        ({"GOOGLE_LOCATION": "global"}, "GOOGLE_LOCATION"),
+        ({"GOOGLE_LOCATION": "europe-west6"}, "GOOGLE_LOCATION"),
+        ({"AWS_REGION": "eu-west-2"}, "AWS_REGION"),
     ],
 )
 def test_a_wrong_variable_is_named(changes: dict[str, str], told: str) -> None:
@@ -51,6 +58,39 @@ def test_a_wrong_variable_is_named(changes: dict[str, str], told: str) -> None:
         read_settings({**GIVEN, **changes})
     assert len(refused.value.mistakes) == 1
     assert refused.value.mistakes[0].startswith(told)
+
+
+def test_other_regions_are_for_environments_that_are_not_bound_to_the_eu() -> None:
+    settings = read_settings(
+        {**GIVEN, "EU_ONLY": "false", "AWS_REGION": "us-east-1", "GOOGLE_LOCATION": "global"}
+    )
+    assert not settings.eu_only
+
+
+class Watched(dict[str, str]):
+    """An environment that remembers which of its variables were asked for."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        super().__init__(variables)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+def test_the_variables_read_are_those_of_the_contract() -> None:
+    contract = (Path(__file__).parents[2] / "docs/contracts.md").read_text()
+    table = contract.partition("## Container environment")[2].partition("## ")[0]
+    written = {
+        name
+        for row in table.splitlines()
+        if row.startswith("| `")
+        for name in re.findall(r"`([A-Z_]+)`", row.split("|")[1])
+    }
+    environment = Watched(GIVEN)
+    read_settings(environment)
+    assert {name for name in environment.asked if not name.startswith("AWS_ENDPOINT_URL")} == written
 
 
 def test_all_mistakes_are_told_at_once() -> None:
