@@ -149,6 +149,18 @@ class TestRequests:
         assert body["toolConfig"].get("toolChoice") == expected
         assert body["toolConfig"]["tools"][0]["toolSpec"]["inputSchema"]["json"] == WEATHER.parameters
 
+    def test_a_strict_tool_stays_strict(self) -> None:
+        strict = msgspec.structs.replace(WEATHER, strict=True)
+        body = body_of(msgspec.structs.replace(HELLO, tools=(strict, WEATHER)))
+        assert [tool["toolSpec"].get("strict") for tool in body["toolConfig"]["tools"]] == [True, None]
+
+    @pytest.mark.parametrize("name", ["functions.weather!", "wetter für köln", "x" * 80, ""])
+    def test_a_name_that_a_model_invented_is_made_to_fit(self, name: str) -> None:
+        call = Message(Role.ASSISTANT, (), (ToolCall("a", name, "{}"),))
+        result = Message(Role.TOOL, (Text("no such tool"),), tool_call_id="a")
+        request = Request("r", (*HELLO.messages, call, result), tools=(WEATHER,))
+        Bedrock().read(MODEL, adapter.prepare(request, MODEL).body)
+
     def test_a_conversation_that_the_assistant_opens_gets_an_opening_by_the_user(self) -> None:
         body = body_of(Request(id="r", messages=(Message(Role.ASSISTANT, (Text("Welcome!"),)),)))
         assert [message["role"] for message in body["messages"]] == ["user", "assistant"]

@@ -264,6 +264,12 @@ class TestAnswers:
         assert [each.id for each in first.tool_calls] == ["call_r_0", "call_r_1"]
         assert first == adapter.parse(answer(candidates=candidates), HELLO)
 
+    @pytest.mark.parametrize("call", [{"name": "weather"}, {"name": "weather", "args": None}])
+    def test_a_call_without_arguments_has_an_empty_object(self, call: Json) -> None:
+        candidates = [{"content": {"parts": [{"functionCall": call}]}, "finishReason": "STOP"}]
+        completion = adapter.parse(answer(candidates=candidates), HELLO)
+        assert [each.arguments_json for each in completion.tool_calls] == ["{}"]
+
     @pytest.mark.parametrize("usage", [None, {}, {"promptTokenCount": -1}, "many"])
     def test_missing_or_absurd_usage_is_estimated_and_marked(self, usage: object) -> None:
         estimated = adapter.parse(answer(usageMetadata=usage), HELLO).usage

@@ -158,39 +158,43 @@ def test_the_valid_answers_are_valid(name: str) -> None:
 
 @every_adapter
 @pytest.mark.parametrize(
-    ("content_type", "body"),
+    "body",
     [
-        ("text/html", b'{"choices": []}'),
-        ("application/json", b""),
-        ("application/json", b"null"),
-        ("application/json", b"[]"),
-        ("application/json", b"{}"),
-        ("application/json", b"\xff\xfe{}"),
-        ("application/json", b"[" * 200_000),
-        ("application/json", b'{"usage":' * 50_000),
-        ("application/json", hashlib.sha512(b"noise").digest() * 8),
-        ("application/json", b" " * (MAXIMUM_ANSWER_BYTES + 1)),
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"\xff\xfe{}",
+        b"[" * 200_000,
+        b'{"usage":' * 50_000,
+        hashlib.sha512(b"noise").digest() * 8,
     ],
-    ids=[
-        "html",
-        "empty",
-        "null",
-        "list",
-        "object",
-        "encoding",
-        "nested",
-        "nested-objects",
-        "noise",
-        "oversize",
-    ],
+    ids=["empty", "null", "list", "object", "encoding", "nested", "nested-objects", "noise"],
 )
-def test_answers_that_are_no_completion_are_protocol_failures(
-    name: str, content_type: str, body: bytes
-) -> None:
-    result = outcome(name, HttpResponse(200, {"content-type": content_type}, body))
+def test_answers_that_are_no_completion_are_protocol_failures(name: str, body: bytes) -> None:
+    result = outcome(name, HttpResponse(200, JSON, body))
     assert isinstance(result, ProviderError)
     assert result.kind is FailureKind.PROTOCOL
     assert len(result.message) < 1000
+
+
+@every_adapter
+@pytest.mark.parametrize("content_type", ["text/html", "application/octet-stream", ""])
+def test_a_completion_under_another_content_type_is_a_protocol_failure(name: str, content_type: str) -> None:
+    body = json.dumps(VALID[name]).encode()
+    result = outcome(name, HttpResponse(200, {"content-type": content_type}, body))
+    assert isinstance(result, ProviderError)
+    assert result.kind is FailureKind.PROTOCOL
+
+
+@every_adapter
+def test_a_completion_beyond_the_size_limit_is_a_protocol_failure(name: str) -> None:
+    body = json.dumps(VALID[name]).encode()
+    padded = body + b" " * (MAXIMUM_ANSWER_BYTES - len(body))
+    assert isinstance(outcome(name, HttpResponse(200, JSON, padded)), Completion)
+    result = outcome(name, HttpResponse(200, JSON, padded + b" "))
+    assert isinstance(result, ProviderError)
+    assert result.kind is FailureKind.PROTOCOL
 
 
 @every_adapter
