@@ -18,6 +18,7 @@ from gateway.model import Completion, FinishReason, Request, ToolCall, Usage
 from gateway.providers.adapter import FailureKind, HttpRequest, HttpResponse, ProviderError
 from gateway.providers.aws_signature import Target, signed_headers, target
 from gateway.providers.bedrock_request import converse_input
+from gateway.providers.conversation import unencodable
 from gateway.providers.http_answer import (
     broken_answer,
     decode_answer,
@@ -143,10 +144,8 @@ class BedrockAdapter:
         """See `Adapter.prepare`."""
         try:
             body = _encoder.encode(converse_input(request, invocation_id))
-        except UnicodeEncodeError:
-            raise ProviderError(
-                FailureKind.INVALID_REQUEST, "a text of the request is not valid Unicode"
-            ) from None
+        except (UnicodeEncodeError, RecursionError) as error:
+            raise unencodable(error) from None
         where = self._target_of(invocation_id)
         return HttpRequest("POST", where.url, self._headers(where, body), body)
 

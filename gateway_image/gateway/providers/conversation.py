@@ -118,5 +118,12 @@ def names_of_calls(request: Request) -> dict[str, str]:
     return {call.id: call.name for message in request.messages for call in message.tool_calls}
 
 
+def unencodable(error: Exception) -> ProviderError:
+    """The error for a request that cannot be written as JSON at all."""
+    if isinstance(error, RecursionError):
+        return ProviderError(FailureKind.INVALID_REQUEST, "a tool's schema is nested too deeply")
+    return ProviderError(FailureKind.INVALID_REQUEST, "a text of the request is not valid Unicode")
+
+
 def _opening() -> Message:
     return Message(role=Role.USER, content=(Text(OPENING_TEXT),))

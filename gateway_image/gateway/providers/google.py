@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.model import Completion, FinishReason, Request, ToolCall, Usage
 from gateway.providers.adapter import FailureKind, HttpRequest, HttpResponse, ProviderError
+from gateway.providers.conversation import unencodable
 from gateway.providers.google_request import generate_content_input
 from gateway.providers.http_answer import (
     broken_answer,
@@ -143,10 +144,8 @@ class GoogleAdapter:
         """See `Adapter.prepare`."""
         try:
             body = _encoder.encode(generate_content_input(request, invocation_id))
-        except UnicodeEncodeError:
-            raise ProviderError(
-                FailureKind.INVALID_REQUEST, "a text of the request is not valid Unicode"
-            ) from None
+        except (UnicodeEncodeError, RecursionError) as error:
+            raise unencodable(error) from None
         token = self._token()
         if not token:
             raise ProviderError(FailureKind.AUTHENTICATION, "no access token is at hand for Google")

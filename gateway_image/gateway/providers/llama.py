@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.model import Completion, FinishReason, Request, ToolCall, Usage
 from gateway.providers.adapter import FailureKind, HttpRequest, HttpResponse, ProviderError
+from gateway.providers.conversation import unencodable
 from gateway.providers.http_answer import (
     broken_answer,
     decode_answer,
@@ -126,10 +127,8 @@ class LlamaAdapter:
         """See `Adapter.prepare`."""
         try:
             body = _encoder.encode(chat_completion_input(request, invocation_id))
-        except UnicodeEncodeError:
-            raise ProviderError(
-                FailureKind.INVALID_REQUEST, "a text of the request is not valid Unicode"
-            ) from None
+        except (UnicodeEncodeError, RecursionError) as error:
+            raise unencodable(error) from None
         key = self._api_key()
         if not key:
             raise ProviderError(FailureKind.AUTHENTICATION, "no API key is at hand for Llama")

@@ -6,7 +6,9 @@ bytes of UTF-8 in place of characters. Such a count is always marked `estimated`
 
 from __future__ import annotations
 
-from gateway.model import Image, Request, ToolCall, Usage
+import msgspec
+
+from gateway.model import Image, Request, Tool, ToolCall, Usage
 
 _BYTES_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4
@@ -22,7 +24,7 @@ def estimated_usage(request: Request, text: str, tool_calls: tuple[ToolCall, ...
 
 def request_tokens(request: Request) -> int:
     """Tokens the request's messages and tools come to, about."""
-    total = sum(text_tokens(tool.name + tool.description + str(tool.parameters)) for tool in request.tools)
+    total = sum(text_tokens(tool.name + tool.description) + _schema_tokens(tool) for tool in request.tools)
     for message in request.messages:
         total += _TOKENS_PER_MESSAGE
         for part in message.content:
@@ -31,6 +33,18 @@ def request_tokens(request: Request) -> int:
     return total
 
 
+def _schema_tokens(tool: Tool) -> int:
+    """Of a schema that cannot be written as JSON nothing is counted: no provider will see it."""
+    try:
+        return _tokens(len(msgspec.json.encode(tool.parameters)))
+    except (RecursionError, UnicodeEncodeError):
+        return 0
+
+
 def text_tokens(text: str) -> int:
     """Tokens of a text, about; at least one where there is any."""
-    return -(-len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
+    return _tokens(len(text.encode("utf-8", "replace")))
+
+
+def _tokens(size_bytes: int) -> int:
+    return -(-size_bytes // _BYTES_PER_TOKEN)

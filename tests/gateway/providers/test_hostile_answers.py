@@ -11,12 +11,13 @@ from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model import Completion, Message, Request, Role, Text
+from gateway.model import Completion, Message, Request, Role, Text, Tool, ToolCall
 from gateway.providers.adapter import Adapter, FailureKind, HttpResponse, ProviderError
 from gateway.providers.bedrock import BedrockAdapter
 from gateway.providers.google import GoogleAdapter
 from gateway.providers.http_answer import MAXIMUM_ANSWER_BYTES, retry_after_s
 from gateway.providers.llama import LlamaAdapter
+from gateway.providers.token_estimate import request_tokens
 from tests.gateway.providers.conversations import Json, json_values, many
 
 HELLO = Request(id="r", messages=(Message(Role.USER, (Text("Hello"),)),))
@@ -247,3 +248,20 @@ def test_a_long_message_of_the_provider_is_shortened_and_kept_on_one_line(name: 
 )
 def test_the_wait_a_provider_asks_for(sent: dict[str, str], expected: float | None) -> None:
     assert retry_after_s(sent, now_s=10.0) == expected
+
+
+@every_adapter
+def test_a_request_that_cannot_be_written_is_the_callers_mistake(name: str) -> None:
+    nested: dict[str, object] = {}
+    for _ in range(100_000):
+        nested = {"items": nested}
+    hostile = [
+        Request("r", HELLO.messages, tools=(Tool("weather", "", nested),)),
+        Request("r", (Message(Role.USER, (Text("lone \ud800 surrogate"),)),)),
+        Request("r", (Message(Role.ASSISTANT, (), (ToolCall("a", "weather", '{"\ud800": 1}'),)),)),
+    ]
+    for request in hostile:
+        assert request_tokens(request) >= 0
+        with pytest.raises(ProviderError) as refused:
+            ADAPTERS[name].prepare(request, "a-model")
+        assert refused.value.kind is FailureKind.INVALID_REQUEST
