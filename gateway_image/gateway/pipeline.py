@@ -117,7 +117,11 @@ class Pipeline:
         situation = self._situation()
         decision = self._decide(request, situation, record)
         errors: list[ProviderError] = []
-        for candidate in decision.candidates[: failover.MAXIMUM_ATTEMPTS]:
+        for candidate in decision.candidates:
+            if len(errors) == failover.MAXIMUM_ATTEMPTS:
+                break
+            if errors and self._control.flags_in_force().kill_switch_on(candidate.provider):
+                continue  # thrown since the decision, which may be a minute ago
             item = situation.registry[candidate.key, candidate.version]
             try:
                 completion = await self._call(item, request, decision.sla_ms, record)

@@ -4,10 +4,16 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from tests.gateway.running import Gateway, running_gateway, token_uri
 from tests.gateway.stores import Stores, simulated_stores
 from tests.gateway.upstreams import Upstreams, running_upstreams
+
+
+# The same examples in every run, and no verdict that depends on what else the machine does.
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
@@ -73,6 +74,23 @@ async def test_a_kill_switch_moves_requests_elsewhere_and_back(gateway: Gateway,
     stores.put_flag("kill-switch.google", "off")
     gateway.refresh()
     assert "google" in str(await chosen(gateway, domain="culinary"))
+
+
+async def test_a_kill_switch_thrown_during_a_call_holds_for_its_fallback(
+    gateway: Gateway, stores: Stores, upstreams: Upstreams
+) -> None:
+    upstreams.bedrock.hold.clear()
+    upstreams.bedrock.status = 503
+    asking = asyncio.ensure_future(gateway.route(domain="legal"))
+    await asyncio.wait_for(upstreams.bedrock.asked.wait(), 5)
+    stores.put_flag("kill-switch.google", "on")
+    gateway.refresh()
+    upstreams.bedrock.hold.set()
+    assert (await asking).status == 503
+    assert not upstreams.google.requests, (
+        "Gemini is second in legal, but was switched off before it was asked"
+    )
+    assert len(upstreams.bedrock.requests) == 2
 
 
 async def test_the_switch_for_all_stops_every_call(gateway: Gateway, stores: Stores) -> None:

@@ -72,12 +72,13 @@ async def test_told_to_stop_it_is_not_ready_and_finishes_what_is_under_way(
 ) -> None:
     async with gateway_process(process_environment(aws.url, upstreams.url)) as gateway:
         await gateway.answers("/health/ready", 200)
-        upstreams.bedrock.delay_s = 1.0
+        upstreams.bedrock.hold.clear()
         async with aiohttp.ClientSession(headers=gateway.headers) as session:
             asking = asyncio.ensure_future(session.post(f"{gateway.url}/v1/route", json=MEDICAL))
             await asyncio.wait_for(upstreams.bedrock.asked.wait(), 5)
             gateway.process.send_signal(signal.SIGTERM)
             await gateway.answers("/health/ready", 503)
+            upstreams.bedrock.hold.set()
             async with await asking as response:
                 assert response.status == 200
         assert await asyncio.wait_for(gateway.process.wait(), 5) == 0

@@ -14,16 +14,17 @@ TOKEN_PATH = "/token"
 
 @dataclass
 class Behaviour:
-    """What one provider does. `status` other than 200 is an error; `hang` never answers."""
+    """What one provider does: `status` other than 200 is an error, `hang` never answers, `cut` drops the
+    connection, and while `hold` is cleared the answer waits."""
 
     text: str = "Good day."
     status: int = 200
     hang: bool = False
     cut: bool = False
-    delay_s: float = 0.0
     tool: tuple[str, dict[str, object]] | None = None
     headers: dict[str, str] = field(default_factory=dict)
     requests: list[dict[str, object]] = field(default_factory=list)
+    hold: asyncio.Event = field(default_factory=lambda: _set(asyncio.Event()))
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -103,6 +104,11 @@ class Upstreams:
         )
 
 
+def _set(event: asyncio.Event) -> asyncio.Event:
+    event.set()
+    return event
+
+
 @contextlib.asynccontextmanager
 async def running_upstreams() -> AsyncIterator[Upstreams]:
     """The providers, listening on a free port."""
@@ -127,7 +133,7 @@ async def running_upstreams() -> AsyncIterator[Upstreams]:
 async def _behave(behaviour: Behaviour, request: web.Request) -> None:
     behaviour.requests.append(await request.json())
     behaviour.asked.set()
-    await asyncio.sleep(behaviour.delay_s)
+    await behaviour.hold.wait()
     if behaviour.cut and request.transport is not None:
         request.transport.close()
     if behaviour.hang:

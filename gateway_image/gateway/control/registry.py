@@ -187,10 +187,10 @@ class RegistryTable:
         self._table = table
 
     def load(self, previous: RegistryView | None) -> Loaded[RegistryView]:
-        """Read the whole table; an item that became unreadable keeps what it was before."""
+        """Read the whole table, with what was just put; an item that became unreadable stays what it was."""
         items: dict[tuple[str, str], RegistryItem] = {}
         problems: list[str] = []
-        for page in self._client.get_paginator("scan").paginate(TableName=self._table):
+        for page in self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True):
             for stored in page["Items"]:
                 fields = _plain(stored)
                 keys = (str(fields.get(PARTITION_KEY)), str(fields.get(SORT_KEY)))

@@ -69,7 +69,7 @@ class HttpApplication:
             except ClientGoneError:
                 return
             except asyncio.CancelledError:  # by the server, whose drain time is over
-                outgoing = refusal_answer(RefusalError(Reason.NOT_READY, "The gateway is stopping; try again."))
+                outgoing = refusal_answer(RefusalError(Reason.NOT_READY, "The gateway stops; try again."))
             except Exception:
                 logger.exception("request broken", extra={"request_id": record.request_id})
                 outgoing = error_answer(
