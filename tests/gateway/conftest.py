@@ -10,7 +10,6 @@ from tests.gateway.running import Gateway, running_gateway, token_uri
 from tests.gateway.stores import Stores, simulated_stores
 from tests.gateway.upstreams import Upstreams, running_upstreams
 
-
 # The same examples in every run, and no verdict that depends on what else the machine does.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
