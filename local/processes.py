@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+_POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,11 @@ class ProcessFolder:
         recorded = self._recorded(name)
         try:
             process = psutil.Process(recorded["pid"])
-            alive = process.status() != psutil.STATUS_ZOMBIE
             same = process.create_time() == recorded["started"]
         except (KeyError, psutil.Error):
             return None
         wanted = version is None or recorded.get("version") == version
-        return process if alive and same and wanted else None
+        return process if same and wanted and not has_ended(process) else None
 
     def _recorded(self, name: str) -> dict[str, Any]:
         """What is on record; nothing where there is none, or one that was cut short."""
@@ -106,15 +109,30 @@ class ProcessFolder:
         return self.records / f"{name}.json"
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process is gone, or only waits for its parent to take note of that."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def _stop_tree(process: psutil.Process, grace_s: float) -> None:
     """SIGTERM to the process alone, which ends its children in order; then SIGKILL to all left."""
     try:
         family = [process, *process.children(recursive=True)]
         process.terminate()
-        psutil.wait_procs([process], timeout=grace_s)
-        for member in family:
-            if member.is_running():
-                member.kill()
-        psutil.wait_procs(family, timeout=grace_s)
     except psutil.NoSuchProcess:
         return
+    _wait([process], grace_s)
+    for member in family:
+        if not has_ended(member):
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+    _wait(family, grace_s)
+
+
+def _wait(processes: Sequence[psutil.Process], limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline and not all(has_ended(process) for process in processes):
+        time.sleep(_POLL_S)

@@ -14,6 +14,7 @@ import psutil
 
 from local.aws import ISOLATED, Account, known_account, new_account, without_aws
 from local.ports import LOOPBACK, Ports, require_free
+from local.processes import has_ended
 from local.progress import StepError
 from local.state import PROJECT, StateDirectory
 
@@ -124,7 +125,7 @@ def emulator_python() -> Path:
 def _wait(state: StateDirectory, name: str, process: psutil.Process, url: str) -> None:
     deadline = time.monotonic() + _START_S
     while not answers(url):
-        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+        if has_ended(process):
             _give_up(state, name, "ended while starting")
         if time.monotonic() > deadline:
             _give_up(state, name, f"did not answer {url} within {_START_S:.0f} s")

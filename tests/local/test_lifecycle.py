@@ -21,6 +21,7 @@ from local import first_request, servers
 from local.cloud import EmbeddedCloud
 from local.outputs import deployed_stacks
 from local.ports import PortError, Ports, is_free
+from local.processes import has_ended
 from local.state import PROJECT, StateDirectory, read_json
 from local.status import report
 from local.task_credentials import assume_role
@@ -207,7 +208,7 @@ def test_down_leaves_no_process_and_no_port(state: StateDirectory) -> None:
     assert not is_free(ports.emulator)
     stopped = EmbeddedCloud(state, ports, isolated_environment()).down()
     assert set(stopped) == {servers.EMULATOR, servers.PROVIDERS}
-    assert not any(process and process.is_running() for process in running)
+    assert all(process is not None and has_ended(process) for process in running)
     assert is_free(ports.emulator)
     assert is_free(ports.providers)
 

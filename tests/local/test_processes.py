@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.processes import ProcessFolder
+from local.processes import ProcessFolder, has_ended
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 STUBBORN = [
@@ -56,14 +56,14 @@ def test_a_process_is_stopped_with_its_children(processes: ProcessFolder) -> Non
     family = [process, *process.children(recursive=True)]
     assert len(family) == 2
     assert processes.stop("server", grace_s=5)
-    assert not any(member.is_running() for member in family)
+    assert all(has_ended(member) for member in family)
     assert processes.running("server") is None
 
 
 def test_a_process_that_ignores_sigterm_is_killed_after_its_grace(processes: ProcessFolder) -> None:
     process = start(processes, STUBBORN)
     processes.stop("server", grace_s=0.2)
-    assert not process.is_running()
+    assert has_ended(process)
 
 
 def test_a_recycled_pid_is_neither_taken_for_ours_nor_stopped(processes: ProcessFolder) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from local.container import Container
+from local.processes import has_ended
 from local.state import StateDirectory, read_json
 from local.task_definition import HealthCheck, Task
 from local.task_runner import TASK, Runner
@@ -138,4 +139,4 @@ def test_a_task_that_does_not_drain_is_killed_after_its_stop_timeout(run: Callab
     process = running.state.processes.running(TASK)
     assert process is not None
     running.stop()
-    assert not process.is_running()
+    assert has_ended(process)
