@@ -9,7 +9,7 @@ PYTHON := $(VENV)/bin/python
 CDK := node_modules/.bin/cdk
 ASSEMBLY := cdk.out/$(ENV)
 REQUIRE_APPROVAL ?= broadening
-TEST_KINDS := stacks lambdas gateway local documentation end_to_end
+TEST_KINDS := stacks lambdas gateway local capacity documentation end_to_end
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
@@ -88,6 +88,16 @@ deploy: setup ## deploy ENV to its account, asking before anything gets more per
 picture: setup ## draw docs/architecture.svg from the production stacks
 	CDK_VALIDATION=false $(MAKE) --no-print-directory synth ENV=production
 	$(PYTHON) docs/draw_architecture.py cdk.out/production > docs/architecture.svg
+
+# ---- capacity and cost ------------------------------------------------------------------------
+
+.PHONY: plan costs
+plan: setup ## simulate ENV's scaling: TRAFFIC=file.csv, PEAK=requests/s, COMPARE=other.toml, HOURS=1
+	@$(PYTHON) -m capacity plan $(ENV) $(if $(TRAFFIC),--traffic "$(TRAFFIC)") $(if $(PEAK),--peak "$(PEAK)") \
+	  $(if $(COMPARE),--compare "$(COMPARE)") $(if $(HOURS),--hours)
+
+costs: setup ## what each environment and each network profile costs a month, by part
+	@$(PYTHON) -m capacity costs
 
 # ---- proofs -----------------------------------------------------------------------------------
 

@@ -118,13 +118,17 @@ class Environment(EnvironmentFile):
         return settings_rules.GUARDRAIL_PROFILES[self.deployment.region.split("-")[0]]
 
 
-def load(path: Path) -> Environment:
+def load(path: Path, *, scaling: Mapping[str, object] | None = None) -> Environment:
     """Read one environment file and the guardrail policies it names.
+
+    `scaling` takes the place of the file's own section: what the environment would be with another one.
 
     Raises:
         SettingsError: listing every mistake, of form and of meaning, at once.
     """
     document = _read_toml(path)
+    if scaling is not None:
+        document = {**document, "scaling": scaling}
     values = {"name": path.stem, **well_formed_values(EnvironmentFile, document)}
     mistakes = [
         *_mistakes(path, findings_of(EnvironmentFile, document)),

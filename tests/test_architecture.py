@@ -15,8 +15,9 @@ ALLOWED_IMPORTS = {
     "lambdas": (ROOT / "lambdas", set()),
     "gateway": (ROOT / "gateway_image" / "gateway", {"gateway"}),
     "local": (ROOT / "local", {"local", "stacks"}),
+    "capacity": (ROOT / "capacity", {"capacity", "stacks"}),
 }
-PROJECT_PACKAGES = {"stacks", "lambdas", "gateway", "local", "tests"}
+PROJECT_PACKAGES = {"stacks", "lambdas", "gateway", "local", "capacity", "tests"}
 
 
 def modules_imported_by(source: Path) -> set[str]:
@@ -48,10 +49,11 @@ def test_a_package_imports_no_other_package_of_the_project(package: str) -> None
     assert not violations
 
 
-def test_the_embedded_cloud_knows_of_the_stacks_only_their_settings() -> None:
+@pytest.mark.parametrize("package", ["local", "capacity"])
+def test_what_reads_environments_knows_of_the_stacks_only_their_settings(package: str) -> None:
     imported = {
         module
-        for source in sources(ROOT / "local")
+        for source in sources(ROOT / package)
         for module in modules_imported_by(source)
         if module.split(".")[0] == "stacks"
     }

@@ -1,0 +1,56 @@
+"""`python -m capacity plan ENV | costs`: what a scaling section does, what an environment costs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from capacity.errors import CapacityError
+from capacity.plan_command import PlanRequest, run_plan
+from stacks.settings import SettingsError
+
+PICTURES = Path(".plan")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; 1 where an input cannot be used, with one message that says why."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except (CapacityError, SettingsError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    run_plan(
+        PlanRequest(
+            environment=options.environment,
+            traffic=options.traffic,
+            compare=options.compare,
+            peak_requests_per_s=options.peak,
+            every_hour=options.hours,
+            pictures=None if options.no_picture else options.pictures,
+        )
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m capacity", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    plan = commands.add_parser("plan", help="simulate an environment's scaling section")
+    plan.add_argument("environment", metavar="ENV")
+    plan.add_argument("--traffic", type=Path, help="CSV: timestamp,requests_per_s,p50_ms[,p95_ms]")
+    plan.add_argument("--compare", type=Path, help="TOML file with another section [scaling]")
+    plan.add_argument("--peak", type=float, help="requests/s of the synthetic week's working days")
+    plan.add_argument("--hours", action="store_true", help="list every hour")
+    plan.add_argument("--pictures", type=Path, default=PICTURES, help="where PNG and SVG are written")
+    plan.add_argument("--no-picture", action="store_true", help="print the table only")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
