@@ -1,4 +1,10 @@
-"""`python -m local up|down|status|logs`: what `make` calls."""
+"""`python -m local up|down|status|logs`: what `make` calls.
+
+Variables it reads: `LOCAL_STATE_DIRECTORY` (default `.local`), `LOCAL_EMULATOR_PORT` (4566),
+`LOCAL_PROVIDERS_PORT` (4580), `LOCAL_GATEWAY_PORT` (8080), `LOCAL_EMULATOR_PYTHON` (the interpreter of
+the emulator's environment). A provider is real, not simulated, with `AWS_BEARER_TOKEN_BEDROCK`; with
+`GOOGLE_APPLICATION_CREDENTIALS` and `GOOGLE_CLOUD_PROJECT`; with `LLAMA_API_KEY` and `LLAMA_BASE_URL`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +28,9 @@ _INTERRUPTED = 130
 
 def main(words: list[str]) -> int:
     """Run one command; the exit status is 0, 1 for a failure that was explained, 130 if interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m local", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("up", "down", "status"):
         commands.add_parser(name)

@@ -84,17 +84,25 @@ def assemble(task: Task, image: Image, region: str, given: Mapping[str, str]) ->
 
 
 def _image_environment(image: Image) -> dict[str, str]:
-    """The image's variables, paths to its files translated; its search path is this machine's."""
-    return {
+    """The image's variables, paths to its files translated; its search path is this machine's.
+
+    A variable that names a file which only a RUN made, and this machine lacks, is left out.
+    """
+    translated = {
         name: ":".join(_translated(image, part) for part in value.split(":"))
         for name, value in image.environment.items()
         if name != "PATH"
     }
+    return {name: value for name, value in translated.items() if not _leads_nowhere(value)}
 
 
 def _translated(image: Image, part: str) -> str:
     file = image.on_this_machine(part)
     return str(file) if part.startswith("/") and file.exists() else part
+
+
+def _leads_nowhere(value: str) -> bool:
+    return value.startswith("/") and not any(Path(part).exists() for part in value.split(":"))
 
 
 def _on_this_machine(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
@@ -69,8 +70,11 @@ class ImageStore:
     def tag(self, existing: str, tag: str) -> None:
         """Give the image another name; `existing` is a tag or an id."""
         image_id = self._id(existing)
-        tags = self._tags() | {tag: image_id}
-        self._tags_file.write_text(json.dumps(tags, indent=1), encoding="utf-8")
+        # The CDK command line handles several images at a time, each in a process of its own.
+        with self._tags_file.with_name("tags.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            tags = self._tags() | {tag: image_id}
+            self._tags_file.write_text(json.dumps(tags, indent=1), encoding="utf-8")
 
     def image(self, name: str) -> Image:
         """The image of a tag or id.

@@ -67,6 +67,13 @@ def test_paths_of_the_image_are_translated(image: Image) -> None:
     assert "/opt/gateway/bin" not in environment["PATH"]
 
 
+def test_a_path_that_only_a_run_made_is_left_out(image: Image) -> None:
+    made = replace(image, environment={"CERTIFICATES": "/made/by/run.crt", "FLAG": "1"})
+    environment = assemble(TASK, made, "eu-central-1", {}).environment
+    assert "CERTIFICATES" not in environment
+    assert environment["FLAG"] == "1"
+
+
 def test_nothing_of_the_callers_environment_gets_in(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "personal")
     monkeypatch.setenv("OPENAI_API_KEY", "key")
