@@ -9,7 +9,10 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.acknowledgements import acknowledge
+from stacks.constructs.dns_firewall import DnsFirewall
+from stacks.constructs.egress_routes import route_through
 from stacks.constructs.encrypted_log_group import EncryptedLogGroup, allow_log_groups
+from stacks.constructs.network_firewall import NetworkFirewall
 from stacks.constructs.service_endpoints import ServiceEndpoints
 from stacks.environment_stack import EnvironmentStack
 from stacks.settings import Environment
@@ -23,11 +26,15 @@ FIREWALL = "firewall"
 
 
 class NetworkStack(EnvironmentStack):
-    """Owns the VPC, its endpoints and its flow logs.
+    """Owns the VPC, its endpoints, its firewalls and the record of its traffic.
 
     Tiers, each in every zone: `public` holds NAT gateways and nothing else, `private` the gateway's tasks
-    and load balancer, `isolated` what has no way out (endpoints, cache). Addresses for firewall subnets, and
-    for a third zone, are set aside, so that adding either renumbers nothing.
+    and load balancer, `isolated` what has no way out (endpoints, cache), `firewall` the firewall's endpoint.
+    Addresses for the firewall's subnets where it is switched off, and for a third zone, are set aside, so
+    that adding either renumbers nothing.
+
+    The way out is private → firewall → NAT gateway → internet, and back the same way, each within its zone;
+    without the firewall it is private → NAT gateway. DNS Firewall is always on.
 
     The default security group keeps the rules AWS gives it: CloudFormation cannot remove them, and the CDK's
     way is a function with rights over security groups. Nothing here or elsewhere uses that group.
@@ -38,7 +45,7 @@ class NetworkStack(EnvironmentStack):
             scope,
             construct_id,
             environment=environment,
-            description="Private network of the AI gateway: subnets, endpoints, flow logs",
+            description="Private network of the AI gateway: subnets, endpoints, firewalls, flow logs",
             stateful=True,
         )
         zones = environment.deployment.availability_zones
@@ -49,7 +56,9 @@ class NetworkStack(EnvironmentStack):
             availability_zones=list(zones),
             reserved_azs=MAXIMUM_ZONES - len(zones),
             nat_gateways=environment.network.nat_gateways,
-            subnet_configuration=_tiers(environment.network.cidr),
+            subnet_configuration=_tiers(
+                environment.network.cidr, with_firewall=environment.network.firewall.enabled
+            ),
             restrict_default_security_group=False,
         )
         acknowledge(
@@ -66,9 +75,16 @@ class NetworkStack(EnvironmentStack):
             subnets=self.isolated_subnets,
             clients=self.gateway_subnets,
         )
-        self._record_traffic(environment.network.flow_log_retention_days)
+        self._key = self._traffic_key()
+        self.vpc.add_flow_log(
+            "FlowLog",
+            destination=ec2.FlowLogDestination.to_cloud_watch_logs(self._traffic_log("FlowLogGroup")),
+        )
+        if environment.network.firewall.enabled:
+            self._guard_the_way_out()
+        self._guard_names()
 
-    def _record_traffic(self, retention_days: int) -> None:
+    def _traffic_key(self) -> kms.Key:
         key = kms.Key(
             self,
             "FlowLogKey",
@@ -77,17 +93,53 @@ class NetworkStack(EnvironmentStack):
             removal_policy=self.removal_policy,
         )
         allow_log_groups(key)
-        log_group = EncryptedLogGroup(
+        return key
+
+    def _traffic_log(self, construct_id: str) -> EncryptedLogGroup:
+        return EncryptedLogGroup(
             self,
-            "FlowLogGroup",
-            key=key,
-            retention_days=retention_days,
+            construct_id,
+            key=self._key,
+            retention_days=self.environment_settings.network.flow_log_retention_days,
             removal_policy=self.removal_policy,
         )
-        self.vpc.add_flow_log("FlowLog", destination=ec2.FlowLogDestination.to_cloud_watch_logs(log_group))
+
+    def _guard_the_way_out(self) -> None:
+        environment = self.environment_settings
+        firewall = NetworkFirewall(
+            self,
+            "Firewall",
+            name=f"{environment.stack_prefix}-egress",
+            vpc=self.vpc,
+            subnets=self.vpc.select_subnets(subnet_group_name=FIREWALL).subnets,
+            home_networks=[environment.network.cidr],
+            hosts=environment.egress_hosts,
+            alert_only=environment.network.firewall.alert_only,
+            protected=environment.deployment.stateful_protection,
+            alert_log=self._traffic_log("FirewallAlerts"),
+            flow_log=self._traffic_log("FirewallFlows"),
+        )
+        route_through(
+            firewall,
+            private=self.gateway_subnets,
+            public=self.vpc.select_subnets(subnet_group_name=PUBLIC).subnets,
+        )
+
+    def _guard_names(self) -> None:
+        environment = self.environment_settings
+        DnsFirewall(
+            self,
+            "DnsFirewall",
+            vpc=self.vpc,
+            region=environment.deployment.region,
+            hosts=environment.egress_hosts,
+            alert_only=environment.network.firewall.alert_only,
+            protected=environment.deployment.stateful_protection,
+            query_log=self._traffic_log("DnsQueries"),
+        )
 
 
-def _tiers(cidr: str) -> list[ec2.SubnetConfiguration]:
+def _tiers(cidr: str, *, with_firewall: bool) -> list[ec2.SubnetConfiguration]:
     """Subnets of each zone, as shares of the VPC: private 1/16, isolated 1/64, public 1/256, firewall /28."""
     prefix = ipaddress.IPv4Network(cidr).prefixlen
     return [
@@ -104,6 +156,9 @@ def _tiers(cidr: str) -> list[ec2.SubnetConfiguration]:
             map_public_ip_on_launch=False,
         ),
         ec2.SubnetConfiguration(
-            name=FIREWALL, subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=28, reserved=True
+            name=FIREWALL,
+            subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS,
+            cidr_mask=28,
+            reserved=not with_firewall,
         ),
     ]

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from stacks import settings_rules
 from stacks.settings_errors import Finding, Mistake, SettingsError
+from stacks.settings_firewall import Firewall
 from stacks.settings_guardrails import GuardrailPolicy, GuardrailPolicySet
 from stacks.settings_parsing import as_json, findings_of, well_formed_values
 from stacks.settings_providers import Bedrock, Google, Llama, Providers
@@ -40,6 +41,7 @@ __all__ = [
     "Cache",
     "Deployment",
     "Environment",
+    "Firewall",
     "Gateway",
     "Google",
     "GuardrailPolicy",
@@ -80,16 +82,19 @@ class Environment(EnvironmentFile):
 
     @property
     def provider_hosts(self) -> tuple[str, ...]:
-        """Hosts outside AWS that may be dialled, sorted.
-
-        Firewall, DNS firewall and the gateway's own egress guard all share this list.
-        """
+        """Hosts outside AWS that the gateway dials, sorted; its own egress guard knows no others."""
         hosts = set()
         if self.providers.google.enabled:
             hosts |= {self.providers.google.host, GOOGLE_TOKEN_HOST}
         if self.providers.llama.enabled:
             hosts.add(self.providers.llama.host)
         return tuple(sorted(hosts))
+
+    @property
+    def egress_hosts(self) -> tuple[str, ...]:
+        """What both firewalls let through, sorted: `provider_hosts` and, where set, `.suffix` patterns."""
+        further = self.providers.llama.further_hosts if self.providers.llama.enabled else ()
+        return tuple(sorted({*self.provider_hosts, *further}))
 
     @property
     def enabled_providers(self) -> tuple[str, ...]:

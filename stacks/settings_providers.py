@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from stacks.settings_hosts import HostPattern, is_host_name
 from stacks.settings_section import Section
 
 
@@ -15,7 +16,7 @@ def _https_origin(url: str) -> str:
     if not _is_https(url) or urlsplit(url).path:
         raise PydanticCustomError(
             "https_origin",
-            "it must be https, a host and nothing else",
+            "it must be https, a host's name and nothing else",
             {"remedy": "write it like https://aiplatform.eu.rep.googleapis.com"},
         )
     return url
@@ -25,16 +26,19 @@ def _openai_base(url: str) -> str:
     if not _is_https(url) or not urlsplit(url).path.endswith("/v1"):
         raise PydanticCustomError(
             "openai_base",
-            "it must be https, a host and a path that ends in /v1, because /chat/completions is appended",
+            "it must be https, a host's name and a path ending in /v1, because /chat/completions is appended",
             {"remedy": "write it like https://llama.example.com/v1"},
         )
     return url
 
 
 def _is_https(url: str) -> bool:
-    """Whether the address has a bare host: no port, since only 443 leads out, and no credentials."""
+    """Whether the address has a bare host name: no port, since only 443 leads out, and no credentials.
+
+    It is a name and no number, since the firewall judges the name that a client asks for.
+    """
     parts = urlsplit(url)
-    bare = parts.netloc.lower() == parts.hostname
+    bare = parts.netloc.lower() == parts.hostname and is_host_name(parts.hostname)
     return parts.scheme == "https" and bare and not (parts.query or parts.fragment)
 
 
@@ -87,6 +91,11 @@ class Llama(Section):
     eu_processing: bool = Field(
         default=False,
         description="You have it in writing that this endpoint processes in the EU. Required by eu_only.",
+    )
+    further_hosts: tuple[HostPattern, ...] = Field(
+        default=(),
+        description="Other hosts that belong to this endpoint: exact, or `.example.com` for that name and "
+        "every name below it. Both firewalls let them through; the gateway itself dials base_url alone.",
     )
 
     @property

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 from stacks import settings_residency
 from stacks.settings_errors import Finding
+from stacks.settings_firewall import Firewall
 from stacks.settings_providers import Bedrock, Google, Llama
 from stacks.settings_scaling import ScheduledFloor
+from stacks.settings_web_firewall import WebFirewall
 
 PRODUCTION = "production"
 
@@ -117,6 +119,28 @@ def _nat_gateways_fit_zones(name: str, nat_gateways: int, zones: tuple[str, ...]
         )
 
 
+def _firewall_has_a_nat_gateway_in_every_zone(
+    firewall: Firewall, nat_gateways: int, zones: tuple[str, ...]
+) -> Iterator[Finding]:
+    if firewall.enabled and nat_gateways < len(zones):
+        yield Finding(
+            key="network.nat_gateways",
+            value=nat_gateways,
+            reason="a firewall sees both directions of a connection only where each zone has its own way out",
+            remedy=f"use one per zone: {len(zones)}, or set network.firewall.enabled = false",
+        )
+
+
+def _production_is_behind_the_firewall(name: str, firewall: Firewall) -> Iterator[Finding]:
+    if name == PRODUCTION and not firewall.enabled:
+        yield Finding(
+            key="network.firewall.enabled",
+            value=firewall.enabled,
+            reason="in production nothing but the providers' hosts may be reached",
+            remedy="set it to true; alert_only = true lets everything pass for the first week",
+        )
+
+
 def _maximum_not_below_minimum(minimum: int, maximum: int) -> Iterator[Finding]:
     if maximum < minimum:
         yield Finding(
@@ -212,6 +236,27 @@ def _certificate_is_in_region(certificate_arn: str | None, region: str) -> Itera
         )
 
 
+def _one_caller_cannot_take_everything(
+    web_firewall: WebFirewall, tasks_maximum: int, requests_per_task_per_minute: int
+) -> Iterator[Finding]:
+    served = tasks_maximum * requests_per_task_per_minute
+    of_a_key = web_firewall.requests_per_key_per_minute
+    if of_a_key > served:
+        yield Finding(
+            key="gateway.web_firewall.requests_per_key_per_minute",
+            value=of_a_key,
+            reason=f"all tasks together serve {served} a minute, so it would never be reached",
+            remedy=f"use at most {served}, or raise scaling.tasks_maximum",
+        )
+    if web_firewall.requests_per_address_per_minute < of_a_key:
+        yield Finding(
+            key="gateway.web_firewall.requests_per_address_per_minute",
+            value=web_firewall.requests_per_address_per_minute,
+            reason="a key that is used from one address would never reach its own limit",
+            remedy=f"use at least requests_per_key_per_minute: {of_a_key}",
+        )
+
+
 def _google_is_complete(google: Google) -> Iterator[Finding]:
     if google.enabled and not google.project:
         yield Finding(
@@ -259,6 +304,11 @@ _RULES = (
     Rule(("deployment.region",), _region_has_a_guardrail_profile),
     Rule(("name", "deployment.stateful_protection"), _production_is_protected),
     Rule(("name", "network.nat_gateways", "deployment.availability_zones"), _nat_gateways_fit_zones),
+    Rule(
+        ("network.firewall", "network.nat_gateways", "deployment.availability_zones"),
+        _firewall_has_a_nat_gateway_in_every_zone,
+    ),
+    Rule(("name", "network.firewall"), _production_is_behind_the_firewall),
     Rule(("scaling.tasks_minimum", "scaling.tasks_maximum"), _maximum_not_below_minimum),
     Rule(("name", "scaling.tasks_minimum"), _production_survives_a_task),
     Rule(("scaling.task_cpu_units", "scaling.task_memory_mib"), _memory_fits_cpu),
@@ -269,6 +319,10 @@ _RULES = (
     ),
     Rule(("scaling.scheduled_floors",), _floors_are_well_named),
     Rule(("gateway.certificate_arn", "deployment.region"), _certificate_is_in_region),
+    Rule(
+        ("gateway.web_firewall", "scaling.tasks_maximum", "scaling.requests_per_task_per_minute"),
+        _one_caller_cannot_take_everything,
+    ),
     Rule(("providers.google",), _google_is_complete),
     Rule(("deployment.eu_only", "providers.google"), settings_residency.google_processes_in_the_eu),
     Rule(("providers.llama",), _llama_is_complete),

@@ -13,9 +13,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from stacks.settings_firewall import Firewall
 from stacks.settings_providers import Providers
 from stacks.settings_scaling import Scaling
 from stacks.settings_section import Section
+from stacks.settings_web_firewall import WebFirewall
 
 LogRetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
@@ -94,7 +96,10 @@ class Network(Section):
         description="NAT gateways, from 1 to the number of zones. Production has one per zone, so that the "
         "loss of a zone takes nobody else's way out. Each costs about 35 EUR a month before traffic.",
     )
-    flow_log_retention_days: LogRetentionDays = Field(description="Days that VPC flow logs are kept.")
+    flow_log_retention_days: LogRetentionDays = Field(
+        description="Days that the record of traffic is kept: VPC flow logs, firewall logs, DNS queries."
+    )
+    firewall: Firewall = Field(description="What may leave the network.")
 
 
 class Architecture(StrEnum):
@@ -121,6 +126,7 @@ class Gateway(Section):
         description="Least severe line that is logged. Prompts and answers are never logged, at any level."
     )
     log_retention_days: LogRetentionDays = Field(description="Days that the gateway's logs are kept.")
+    web_firewall: WebFirewall
 
 
 class Routing(Section):

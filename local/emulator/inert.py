@@ -31,6 +31,8 @@ _SCALABLE_TARGET = "{ResourceId}|{ScalableDimension}|{ServiceNamespace}"
 _SCALING_POLICY = (
     "arn:aws:autoscaling:{region}:{account}:scalingPolicy:{id}:resource/ecs/policyName/{PolicyName}"
 )
+_RULE_GROUP = "arn:aws:network-firewall:{region}:{account}:stateful-rulegroup/{RuleGroupName}"
+_FIREWALL_POLICY = "arn:aws:network-firewall:{region}:{account}:firewall-policy/{FirewallPolicyName}"
 
 ACCEPTED: Mapping[str, AcceptedType] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": AcceptedType(
@@ -38,6 +40,30 @@ ACCEPTED: Mapping[str, AcceptedType] = {
     ),
     "AWS::ApplicationAutoScaling::ScalingPolicy": AcceptedType(
         "one task runs, whatever the load", _SCALING_POLICY, {"Arn": _SCALING_POLICY}
+    ),
+    "AWS::NetworkFirewall::RuleGroup": AcceptedType(
+        "nothing is filtered", _RULE_GROUP, {"RuleGroupArn": _RULE_GROUP, "RuleGroupId": "{id}"}
+    ),
+    "AWS::NetworkFirewall::FirewallPolicy": AcceptedType(
+        "nothing is filtered",
+        _FIREWALL_POLICY,
+        {"FirewallPolicyArn": _FIREWALL_POLICY, "FirewallPolicyId": "{id}"},
+    ),
+    "AWS::NetworkFirewall::LoggingConfiguration": AcceptedType("nothing is logged", "{FirewallArn}"),
+    "AWS::Route53Resolver::FirewallDomainList": AcceptedType(
+        "every name is answered", "rslvr-fdl-{id}", {"Id": "rslvr-fdl-{id}"}
+    ),
+    "AWS::Route53Resolver::FirewallRuleGroup": AcceptedType(
+        "every name is answered", "rslvr-frg-{id}", {"Id": "rslvr-frg-{id}"}
+    ),
+    "AWS::Route53Resolver::FirewallRuleGroupAssociation": AcceptedType(
+        "every name is answered", "rslvr-frgassoc-{id}", {"Id": "rslvr-frgassoc-{id}"}
+    ),
+    "AWS::Route53Resolver::ResolverQueryLoggingConfig": AcceptedType(
+        "no query is logged", "rqlc-{id}", {"Id": "rqlc-{id}"}
+    ),
+    "AWS::Route53Resolver::ResolverQueryLoggingConfigAssociation": AcceptedType(
+        "no query is logged", "rqlca-{id}", {"Id": "rqlca-{id}"}
     ),
 }
 
@@ -52,6 +78,7 @@ RECORDED: Mapping[str, str] = {
     "AWS::EC2::SecurityGroupIngress": "rules are kept, not enforced",
     "AWS::EC2::SecurityGroupEgress": "rules are kept, not enforced",
     "AWS::EC2::VPCEndpoint": "endpoint policies are kept, not enforced",
+    "AWS::NetworkFirewall::Firewall": "its endpoints are ids that lead nowhere",
     "AWS::ElastiCache::ServerlessCache": "no cache engine runs",
     "AWS::ElasticLoadBalancingV2::LoadBalancer": "callers reach the task directly",
     "AWS::Bedrock::Guardrail": "its policies are kept, not applied",

@@ -108,6 +108,50 @@ def test_a_network_is_recorded_as_the_template_says(deploy: Deploy, client: Call
     assert outputs["Address"] in {one["PublicIp"] for one in ec2.describe_addresses()["Addresses"]}
 
 
+def test_a_route_reaches_the_firewall_endpoint_of_the_zone_it_names(
+    deploy: Deploy, client: Callable[[str], Any]
+) -> None:
+    zones = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
+    subnets = {
+        f"Subnet{number}": {
+            "Type": "AWS::EC2::Subnet",
+            "Properties": {
+                "VpcId": {"Ref": "Vpc"}, "CidrBlock": f"10.9.{number}.0/28", "AvailabilityZone": zone,
+            },
+        }
+        for number, zone in enumerate(zones)
+    }  # fmt: skip
+    firewall = {
+        "FirewallName": "way-out",
+        "FirewallPolicyArn": "policy",
+        "VpcId": {"Ref": "Vpc"},
+        "SubnetMappings": [{"SubnetId": {"Ref": name}} for name in subnets],
+    }
+    pairs = {"Fn::Join": [",", attribute("Firewall", "EndpointIds")]}
+    after_zone = {"Fn::Select": [1, {"Fn::Split": [f"{zones[1]}:", pairs]}]}
+    route = {
+        "RouteTableId": {"Ref": "Table"},
+        "DestinationCidrBlock": "0.0.0.0/0",
+        "VpcEndpointId": {"Fn::Select": [0, {"Fn::Split": [",", after_zone]}]},
+    }
+    outputs = deploy(
+        {
+            "Vpc": VPC,
+            **subnets,
+            "Firewall": {"Type": "AWS::NetworkFirewall::Firewall", "Properties": firewall},
+            "Table": {"Type": "AWS::EC2::RouteTable", "Properties": {"VpcId": {"Ref": "Vpc"}}},
+            "Route": {"Type": "AWS::EC2::Route", "Properties": route},
+        },
+        {"Pairs": pairs, "Table": {"Ref": "Table"}},
+    )
+    listed = outputs["Pairs"].split(",")
+    endpoints = dict(pair.split(":") for pair in listed)
+    assert [pair.split(":")[0] for pair in listed] == sorted(zones, reverse=True)
+    (table,) = client("ec2").describe_route_tables(RouteTableIds=[outputs["Table"]])["RouteTables"]
+    (way_out,) = (one for one in table["Routes"] if one["DestinationCidrBlock"] == "0.0.0.0/0")
+    assert endpoints[zones[1]] in way_out.values()
+
+
 def test_rules_of_their_own_reach_their_security_group(deploy: Deploy, client: Callable[[str], Any]) -> None:
     rule = {"GroupId": {"Ref": "Group"}, "IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
     resources = {

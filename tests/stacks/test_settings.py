@@ -226,6 +226,45 @@ def test_a_llama_address_is_https_and_ends_where_openai_paths_begin(folder: Path
     assert list(changed(folder, "local", base_url=f'"{url}"')) == ["providers.llama.base_url"]
 
 
+@pytest.mark.parametrize("host", ["10.1.2.3", "[fd00::1]", "localhost", "llama_1.example.com"])
+def test_a_provider_is_called_by_a_name_that_a_firewall_can_judge(folder: Path, host: str) -> None:
+    assert list(changed(folder, "local", base_url=f'"https://{host}/v1"')) == ["providers.llama.base_url"]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["*.example.com", "..example.com", ".com", "https://example.com", "Example.com", 'a.com";', "a.b."],
+)
+def test_a_further_host_is_a_name_or_a_suffix(folder: Path, pattern: str) -> None:
+    file = folder / "local.toml"
+    file.write_text(
+        file.read_text().replace(
+            "eu_processing = true", f"eu_processing = true\nfurther_hosts = ['{pattern}']"
+        )
+    )
+
+    (mistake,) = mistakes_in(file).values()
+
+    assert mistake.key == "providers.llama.further_hosts.0"
+    assert ".example.com" in mistake.remedy
+
+
+def test_production_is_behind_the_firewall(folder: Path) -> None:
+    mistakes = changed(folder, enabled="false")
+
+    assert list(mistakes) == ["network.firewall.enabled"]
+    assert "alert_only" in mistakes["network.firewall.enabled"].remedy
+
+
+def test_the_firewall_needs_a_nat_gateway_in_every_zone(folder: Path) -> None:
+    mistakes = changed(folder, "staging", nat_gateways="2")
+
+    assert list(mistakes) == ["network.nat_gateways"]
+    assert "firewall" in mistakes["network.nat_gateways"].reason
+    change(folder / "staging.toml", enabled="false")
+    assert load(folder / "staging.toml").network.nat_gateways == 2
+
+
 def test_an_enabled_provider_needs_its_address(folder: Path) -> None:
     file = folder / "local.toml"
     lines = [line for line in file.read_text().splitlines() if not line.startswith(("base_url", "project"))]
@@ -236,7 +275,9 @@ def test_an_enabled_provider_needs_its_address(folder: Path) -> None:
 
 def test_at_least_one_provider_answers(folder: Path) -> None:
     file = folder / "production.toml"
-    file.write_text(file.read_text().replace("enabled = true", "enabled = false"))
+    before, providers = file.read_text().split("[providers.bedrock]")
+    disabled = providers.replace("enabled = true", "enabled = false")
+    file.write_text(f"{before}[providers.bedrock]{disabled}")
 
     assert list(mistakes_in(file)) == ["providers"]
 
@@ -332,6 +373,18 @@ class TestWhatFollowsFromTheSettings:
             "llama.invalid",
             "oauth2.googleapis.com",
         )
+
+    def test_the_firewalls_let_through_what_the_gateway_dials_and_what_an_endpoint_adds(
+        self, folder: Path
+    ) -> None:
+        file = folder / "local.toml"
+        added = 'eu_processing = true\nfurther_hosts = [".llama.example.eu"]'
+        file.write_text(file.read_text().replace("eu_processing = true", added))
+
+        environment = load(file)
+
+        assert set(environment.egress_hosts) == {*environment.provider_hosts, ".llama.example.eu"}
+        assert ".llama.example.eu" not in environment.provider_hosts
 
     def test_a_disabled_provider_opens_no_host(self, folder: Path) -> None:
         file = folder / "production.toml"
