@@ -50,6 +50,7 @@ ACCEPTED: Mapping[str, AcceptedType] = {
         {"FirewallPolicyArn": _FIREWALL_POLICY, "FirewallPolicyId": "{id}"},
     ),
     "AWS::NetworkFirewall::LoggingConfiguration": AcceptedType("nothing is logged", "{FirewallArn}"),
+    "AWS::WAFv2::LoggingConfiguration": AcceptedType("nothing is logged", "{ResourceArn}"),
     "AWS::Route53Resolver::FirewallDomainList": AcceptedType(
         "every name is answered", "rslvr-fdl-{id}", {"Id": "rslvr-fdl-{id}"}
     ),
@@ -68,6 +69,8 @@ ACCEPTED: Mapping[str, AcceptedType] = {
 }
 
 RECORDED: Mapping[str, str] = {
+    "AWS::WAFv2::WebACL": "its rules are kept, not applied: callers reach the task directly",
+    "AWS::WAFv2::WebACLAssociation": "its rules are kept, not applied: callers reach the task directly",
     "AWS::CloudWatch::Alarm": "alarms over metric math are kept, not evaluated",
     "AWS::EC2::EIP": "no address is routed",
     "AWS::EC2::NatGateway": "no traffic passes it",

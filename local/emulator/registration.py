@@ -6,7 +6,17 @@ from typing import Any
 
 from ministack.services.cloudformation import provisioners
 
-from local.emulator import accepted, alarms, cache, firewall, guardrails, network, secrets, tasks
+from local.emulator import (
+    accepted,
+    alarms,
+    cache,
+    firewall,
+    guardrails,
+    network,
+    secrets,
+    tasks,
+    web_firewall,
+)
 
 _NATIVE = frozenset(provisioners._RESOURCE_HANDLERS)
 
@@ -14,7 +24,7 @@ _NATIVE = frozenset(provisioners._RESOURCE_HANDLERS)
 def additional_handlers() -> dict[str, dict[str, Any]]:
     """Every handler this project adds or completes, by resource type."""
     combined: dict[str, dict[str, Any]] = {}
-    for module in (network, firewall, guardrails, secrets, cache, tasks, alarms, accepted):
+    for module in (network, firewall, web_firewall, guardrails, secrets, cache, tasks, alarms, accepted):
         combined |= module.handlers()
     return combined
 

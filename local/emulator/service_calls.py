@@ -23,6 +23,9 @@ from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 from botocore.validate import validate_parameters
 
+_MODULES = {"wafv2": "waf"}
+"""Services whose module of the emulator is named otherwise."""
+
 
 class ServiceCallError(ValueError):
     """An emulated service refused a call; the text names service, operation, code and message."""
@@ -31,8 +34,7 @@ class ServiceCallError(ValueError):
 def call(service: str, operation: str, **parameters: object) -> dict[str, Any]:
     """Run one operation of an emulated service and return its parsed output.
 
-    `service` is botocore's name of it; the module of the emulator that serves it has the name with
-    underscores. Parameters that are None are left out, as in a template that does not set them.
+    `service` is botocore's name of it. Parameters that are None are left out, as in a template that does not set them.
 
     Raises:
         ServiceCallError: the service answered with an error.
@@ -63,7 +65,8 @@ def _service_model(service: str) -> ServiceModel:
 
 
 def _request_function(service: str) -> Any:  # noqa: ANN401  (the emulator is untyped)
-    return importlib.import_module(f"ministack.services.{service.replace('-', '_')}").handle_request
+    module = _MODULES.get(service, service)
+    return importlib.import_module(f"ministack.services.{module}").handle_request
 
 
 def _wire_form(request: dict[str, Any]) -> tuple[str, str, dict[str, str], bytes, dict[str, list[str]]]:

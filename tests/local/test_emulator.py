@@ -326,6 +326,22 @@ def test_alarms_may_compose_others_and_compute_metrics(deploy: Deploy, client: C
     assert [alarm["AlarmRule"] for alarm in alarms["CompositeAlarms"]] == ["ALARM(simple) OR ALARM(computed)"]
 
 
+def test_a_web_acl_is_associated_with_its_load_balancer(deploy: Deploy, client: Callable[[str], Any]) -> None:
+    visibility = {"CloudWatchMetricsEnabled": True, "SampledRequestsEnabled": True, "MetricName": "acl"}
+    acl = {"Scope": "REGIONAL", "DefaultAction": {"Allow": {}}, "VisibilityConfig": visibility, "Rules": []}
+    resource = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/app/gateway/1"
+    association = {"ResourceArn": resource, "WebACLArn": attribute("Acl", "Arn")}
+    outputs = deploy(
+        {
+            "Acl": {"Type": "AWS::WAFv2::WebACL", "Properties": acl},
+            "Guards": {"Type": "AWS::WAFv2::WebACLAssociation", "Properties": association},
+        },
+        {"Arn": attribute("Acl", "Arn")},
+    )
+    found = client("wafv2").get_web_acl_for_resource(ResourceArn=resource)["WebACL"]
+    assert found["ARN"] == outputs["Arn"]
+
+
 def test_an_accepted_type_returns_what_aws_would(deploy: Deploy) -> None:
     target = {
         "MinCapacity": 1,

@@ -52,10 +52,6 @@ def test_what_is_listed_as_recorded_is_handled(types_of_the_emulator: dict[str, 
     assert not set(RECORDED) & set(ACCEPTED)
 
 
-def test_the_tables_list_nothing_the_stacks_do_not_use(types_of_the_stacks: set[str]) -> None:
-    assert (set(ACCEPTED) | set(RECORDED)) - types_of_the_stacks <= {"AWS::SecretsManager::RotationSchedule"}
-
-
 def test_status_lists_a_deployed_type_that_does_nothing_and_what_is_missing() -> None:
     lines = list(inert_lines(frozenset({"AWS::ApplicationAutoScaling::ScalingPolicy", "AWS::EC2::EIP"})))
     assert lines[0] == "Accepted, but does nothing:"
