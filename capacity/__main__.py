@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from capacity.cost_command import run_costs
 from capacity.errors import CapacityError
 from capacity.plan_command import PlanRequest, run_plan
 from stacks.settings import SettingsError
@@ -25,6 +26,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.command == "costs":
+        run_costs()
+        return 0
     run_plan(
         PlanRequest(
             environment=options.environment,
@@ -49,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--hours", action="store_true", help="list every hour")
     plan.add_argument("--pictures", type=Path, default=PICTURES, help="where PNG and SVG are written")
     plan.add_argument("--no-picture", action="store_true", help="print the table only")
+    commands.add_parser("costs", help="what each environment costs a month, by part")
     return parser
 
 

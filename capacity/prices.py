@@ -37,6 +37,7 @@ class Assumptions(Table):
 
     kilobytes_through_nat_per_request: float = Field(ge=0)
     kilobytes_through_endpoints_per_request: float = Field(ge=0)
+    kilobytes_through_load_balancer_per_request: float = Field(ge=0)
     kilobytes_of_gateway_log_per_request: float = Field(ge=0)
     kilobytes_of_flow_log_per_request: float = Field(ge=0)
     kilobytes_of_access_log_per_request: float = Field(ge=0)
