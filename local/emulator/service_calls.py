@@ -34,7 +34,8 @@ class ServiceCallError(ValueError):
 def call(service: str, operation: str, **parameters: object) -> dict[str, Any]:
     """Run one operation of an emulated service and return its parsed output.
 
-    `service` is botocore's name of it. Parameters that are None are left out, as in a template that does not set them.
+    `service` is botocore's name of it. Parameters that are None are left out, as in a template that
+    does not set them.
 
     Raises:
         ServiceCallError: the service answered with an error.
