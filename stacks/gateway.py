@@ -18,6 +18,7 @@ from stacks.constructs.gateway_container import PORT, GatewayContainer
 from stacks.constructs.gateway_load_balancer import GatewayLoadBalancer
 from stacks.constructs.gateway_permissions import GatewayTaskRole
 from stacks.constructs.gateway_scaling import scale
+from stacks.constructs.web_firewall import WebFirewall
 from stacks.declared_models import DeclaredModel
 from stacks.environment_stack import EnvironmentStack
 from stacks.settings import Environment
@@ -106,6 +107,14 @@ class GatewayStack(EnvironmentStack):
         )
         self.load_balancer = front_door.load_balancer
         self.target_group = front_door.target_group
+        WebFirewall(
+            self,
+            "WebFirewall",
+            environment=environment,
+            load_balancer=self.load_balancer,
+            log_key=log_key,
+            removal_policy=self.removal_policy,
+        )
         self.cluster = ecs.Cluster(
             self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENHANCED
         )

@@ -236,18 +236,8 @@ def _certificate_is_in_region(certificate_arn: str | None, region: str) -> Itera
         )
 
 
-def _one_caller_cannot_take_everything(
-    web_firewall: WebFirewall, tasks_maximum: int, requests_per_task_per_minute: int
-) -> Iterator[Finding]:
-    served = tasks_maximum * requests_per_task_per_minute
+def _an_address_may_do_what_a_key_may(web_firewall: WebFirewall) -> Iterator[Finding]:
     of_a_key = web_firewall.requests_per_key_per_minute
-    if of_a_key > served:
-        yield Finding(
-            key="gateway.web_firewall.requests_per_key_per_minute",
-            value=of_a_key,
-            reason=f"all tasks together serve {served} a minute, so it would never be reached",
-            remedy=f"use at most {served}, or raise scaling.tasks_maximum",
-        )
     if web_firewall.requests_per_address_per_minute < of_a_key:
         yield Finding(
             key="gateway.web_firewall.requests_per_address_per_minute",
@@ -319,10 +309,7 @@ _RULES = (
     ),
     Rule(("scaling.scheduled_floors",), _floors_are_well_named),
     Rule(("gateway.certificate_arn", "deployment.region"), _certificate_is_in_region),
-    Rule(
-        ("gateway.web_firewall", "scaling.tasks_maximum", "scaling.requests_per_task_per_minute"),
-        _one_caller_cannot_take_everything,
-    ),
+    Rule(("gateway.web_firewall",), _an_address_may_do_what_a_key_may),
     Rule(("providers.google",), _google_is_complete),
     Rule(("deployment.eu_only", "providers.google"), settings_residency.google_processes_in_the_eu),
     Rule(("providers.llama",), _llama_is_complete),

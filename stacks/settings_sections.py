@@ -126,7 +126,7 @@ class Gateway(Section):
         description="Least severe line that is logged. Prompts and answers are never logged, at any level."
     )
     log_retention_days: LogRetentionDays = Field(description="Days that the gateway's logs are kept.")
-    web_firewall: WebFirewall
+    web_firewall: WebFirewall = Field(description="What the load balancer's web firewall lets through.")
 
 
 class Routing(Section):

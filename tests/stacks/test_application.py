@@ -58,9 +58,14 @@ WITHOUT_TAGS = {
     "AWS::EC2::SubnetRouteTableAssociation",
     "AWS::EC2::VPCGatewayAttachment",
     "AWS::IAM::Policy",
+    "AWS::Logs::ResourcePolicy",
+    "AWS::NetworkFirewall::LoggingConfiguration",
+    "AWS::Route53Resolver::ResolverQueryLoggingConfigAssociation",
     "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
     "AWS::SNS::TopicPolicy",
+    "AWS::WAFv2::LoggingConfiguration",
+    "AWS::WAFv2::WebACLAssociation",
 }
 """Types that CloudFormation cannot tag."""
 
@@ -138,7 +143,11 @@ def test_only_contracts_have_fixed_names(every_environment: Synthesis) -> None:
         for resource in every_environment.resources()
         if (key := NAME_PROPERTIES.get(resource.type)) and isinstance(resource.properties.get(key), str)
     }
-    assert fixed == {"AWS::DynamoDB::GlobalTable ai_model_registry"}
+    web_firewall_log = f"aws-waf-logs-ai-orchestration-{every_environment.environment.name}"
+    assert fixed == {
+        "AWS::DynamoDB::GlobalTable ai_model_registry",
+        f"AWS::Logs::LogGroup {web_firewall_log}",
+    }
 
 
 # ---- tags ----

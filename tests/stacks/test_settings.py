@@ -265,6 +265,15 @@ def test_the_firewall_needs_a_nat_gateway_in_every_zone(folder: Path) -> None:
     assert load(folder / "staging.toml").network.nat_gateways == 2
 
 
+def test_an_address_may_do_what_a_key_may(folder: Path) -> None:
+    key = "gateway.web_firewall.requests_per_address_per_minute"
+
+    mistakes = changed(folder, requests_per_address_per_minute="11999")
+
+    assert list(mistakes) == [key]
+    assert "12000" in mistakes[key].remedy
+
+
 def test_an_enabled_provider_needs_its_address(folder: Path) -> None:
     file = folder / "local.toml"
     lines = [line for line in file.read_text().splitlines() if not line.startswith(("base_url", "project"))]
