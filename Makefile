@@ -9,7 +9,7 @@ PYTHON := $(VENV)/bin/python
 CDK := node_modules/.bin/cdk
 ASSEMBLY := cdk.out/$(ENV)
 REQUIRE_APPROVAL ?= broadening
-TEST_KINDS := stacks lambdas gateway local capacity documentation end_to_end
+TEST_KINDS := stacks lambdas gateway local capacity documentation end_to_end image
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
@@ -98,6 +98,16 @@ plan: setup ## simulate ENV's scaling: TRAFFIC=file.csv, PEAK=requests/s, COMPAR
 
 costs: setup ## what each environment and each network profile costs a month, by part
 	@$(PYTHON) -m capacity costs
+
+# ---- the image ---------------------------------------------------------------------------------
+
+.PHONY: image image-report
+image: setup ## build the gateway's image for ENV (or ARCHITECTURE=, BASE=<image@sha256:…>|debian, TOOL=docker|buildah)
+	@$(PYTHON) -m image_build --environment $(ENV) \
+	  $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) $(if $(BASE),--base $(BASE)) $(if $(TOOL),--tool $(TOOL))
+
+image-report: setup ## size by layer, start-up time and memory of the image that was built
+	@PYTHONPATH=gateway_image $(PYTHON) -m tests.image.report
 
 # ---- proofs -----------------------------------------------------------------------------------
 

@@ -40,10 +40,12 @@ class Verdict:
 def source_checks() -> list[Check]:
     """What is judged on the sources alone."""
     python = sys.executable
+    hadolint = str(Path(python).with_name("hadolint"))
     return [
         Check(name="types", command=(python, "-m", "mypy", ".")),
         Check(name="lint", command=(python, "-m", "ruff", "check", ".")),
         Check(name="format", command=(python, "-m", "ruff", "format", "--check", ".")),
+        Check(name="image", command=(hadolint, "gateway_image/Dockerfile")),
         Check(name="settings", command=(python, "-m", "stacks.settings", "check")),
     ]
 

@@ -15,9 +15,10 @@ ALLOWED_IMPORTS = {
     "lambdas": (ROOT / "lambdas", set()),
     "gateway": (ROOT / "gateway_image" / "gateway", {"gateway"}),
     "local": (ROOT / "local", {"local", "stacks"}),
+    "image_build": (ROOT / "image_build", {"image_build", "stacks"}),
     "capacity": (ROOT / "capacity", {"capacity", "stacks"}),
 }
-PROJECT_PACKAGES = {"stacks", "lambdas", "gateway", "local", "capacity", "tests"}
+PROJECT_PACKAGES = {"stacks", "lambdas", "gateway", "local", "capacity", "image_build", "tests"}
 
 
 def modules_imported_by(source: Path) -> set[str]:
@@ -49,7 +50,7 @@ def test_a_package_imports_no_other_package_of_the_project(package: str) -> None
     assert not violations
 
 
-@pytest.mark.parametrize("package", ["local", "capacity"])
+@pytest.mark.parametrize("package", ["local", "capacity", "image_build"])
 def test_what_reads_environments_knows_of_the_stacks_only_their_settings(package: str) -> None:
     imported = {
         module
