@@ -78,6 +78,7 @@ class EmbeddedCloud:
             stopped = [name for name in (RUNNER, TASK) if processes.stop(name, _RUNNER_GRACE_S)]
             others = [name for name in processes.names() if name not in (RUNNER, TASK)]
             stopped += [name for name in others if processes.stop(name, _SERVER_GRACE_S)]
+            processes.stop_unrecorded(_SERVER_GRACE_S)
             for file in (self.state.connection_file, self.state.task_file, self.state.deployed_file):
                 file.unlink(missing_ok=True)
             held = [name for name, port in self.ports.by_name().items() if stopped and not is_free(port)]
@@ -224,6 +225,7 @@ class EmbeddedCloud:
         return Connection(url, client_keys["current"], admin_keys["current"])
 
     def _end_leftovers(self) -> None:
-        """End CDK commands an interrupted `up` may have left running."""
+        """End CDK commands, and what else an interrupted `up` may have left running."""
         for name in _CDK_COMMANDS:
             self.state.processes.stop(name, _SERVER_GRACE_S)
+        self.state.processes.stop_unrecorded(_SERVER_GRACE_S)

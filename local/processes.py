@@ -1,7 +1,8 @@
 """Detached processes that outlive the command that started them.
 
 A record on disk names each by pid *and* start time: a pid the system has given to another program
-since is never taken for ours, let alone stopped.
+since is never taken for ours, let alone stopped. A mark in the environment finds those that were
+started by a command that was killed before it could record them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any
 import psutil
 
 _POLL_S = 0.02
+MARK = "EMBEDDED_CLOUD_PROCESSES"
+"""Variable every process gets that is started here; names the folder of its records."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class ProcessFolder:
         with self.log(name).open("wb") as log:
             child = subprocess.Popen(  # noqa: S603  (the command is the caller's own)
                 list(command),
-                env=dict(environment),
+                env={**environment, MARK: str(self.records)},
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -92,6 +95,26 @@ class ProcessFolder:
             _stop_tree(process, grace_s)
         self._file(name).unlink(missing_ok=True)
         return process is not None
+
+    def unrecorded(self) -> list[psutil.Process]:
+        """Processes started here that neither are on record nor descend from one that is."""
+        recorded = {process.pid for name in self.names() if (process := self.running(name))}
+        return [process for process in psutil.process_iter() if self._is_stray(process, recorded)]
+
+    def stop_unrecorded(self, grace_s: float) -> int:
+        """Stop them; returns how many there were."""
+        strays = self.unrecorded()
+        for process in strays:
+            _stop_tree(process, grace_s)
+        return len(strays)
+
+    def _is_stray(self, process: psutil.Process, recorded: Collection[int]) -> bool:
+        try:
+            if process.environ().get(MARK) != str(self.records) or has_ended(process):
+                return False
+            return not {process.pid, *(parent.pid for parent in process.parents())} & set(recorded)
+        except psutil.Error:
+            return False  # another user's, or gone
 
     def log(self, name: str) -> Path:
         """The file a process writes to."""

@@ -68,4 +68,4 @@ def embedded_cloud() -> Iterator[RunningCloud]:
     running.cloud.down()
     held = [name for name, port in running.ports.by_name().items() if not is_free(port)]
     left = [name for name in running.state.processes.names() if running.state.processes.running(name)]
-    assert (held, left) == ([], [])
+    assert (held, left, running.state.processes.unrecorded()) == ([], [], [])

@@ -233,4 +233,5 @@ def test_an_interrupted_up_leaves_nothing_that_down_cannot_stop(state: StateDire
     assert state.processes.running("synth") is not None
     EmbeddedCloud(state, ports, environment).down()
     assert [name for name in state.processes.names() if state.processes.running(name)] == []
+    assert state.processes.unrecorded() == []
     assert all(is_free(port) for port in ports.by_name().values())

@@ -101,3 +101,22 @@ def test_a_process_that_has_ended_is_not_running(processes: ProcessFolder) -> No
     subprocess.run(["true"], check=True)
     psutil.wait_procs([process], timeout=5)
     assert processes.running("server") is None
+
+
+def test_a_process_started_but_never_recorded_is_found_and_stopped(processes: ProcessFolder) -> None:
+    process = start(processes, SLEEPER)
+    (processes.records / "server.json").unlink()
+    assert processes.unrecorded() == [process]
+    assert processes.stop_unrecorded(grace_s=5) == 1
+    assert has_ended(process)
+
+
+def test_a_recorded_process_and_its_children_are_no_strays(processes: ProcessFolder) -> None:
+    process = start(processes, PARENT)
+    assert process.children()
+    assert processes.unrecorded() == []
+
+
+def test_what_another_folder_started_is_not_ours(processes: ProcessFolder, tmp_path: Path) -> None:
+    start(processes, SLEEPER)
+    assert ProcessFolder(tmp_path / "other", tmp_path / "logs").unrecorded() == []
