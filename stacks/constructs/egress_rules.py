@@ -105,8 +105,8 @@ def _allowed_name(host: str) -> Rule:
 def _tls_ports(blocking: str) -> Iterator[Rule]:
     """What remains on 443: names that are not allowed, none at all, what is no TLS, and the undecided.
 
-    The last two rules match packets without content of TLS, so that they open one packet and not its
-    connection.
+    The last two rules look at packets, not at what a connection carries, so that they open one packet and
+    not its connection.
     """
 
     def block(protocol: str, options: str, reason: str) -> Rule:
@@ -124,12 +124,15 @@ def _tls_ports(blocking: str) -> Iterator[Rule]:
     yield Rule(
         action="pass",
         header="tcp $HOME_NET any -> $EXTERNAL_NET 443",
-        options=f"flow:established,to_server; stream_size:client,<,{HELLO_BUDGET_BYTES}; noalert;",
-        reason="Hello that is not complete yet",
+        options=(
+            "flow:established,to_server; app-layer-protocol:tls; "
+            f"stream_size:client,<,{HELLO_BUDGET_BYTES}; noalert;"
+        ),
+        reason="TLS hello that is not complete yet",
     )
     yield Rule(
         action="pass",
-        header="tcp $EXTERNAL_NET 443 -> $HOME_NET any",
-        options="flow:established,to_client; dsize:0; noalert;",
-        reason="Acknowledgement of a hello",
+        header="tcp $HOME_NET any <> $EXTERNAL_NET 443",
+        options="flow:established; dsize:0; noalert;",
+        reason="Packet without content",
     )
