@@ -9,7 +9,7 @@ PYTHON := $(VENV)/bin/python
 CDK := node_modules/.bin/cdk
 ASSEMBLY := cdk.out/$(ENV)
 REQUIRE_APPROVAL ?= broadening
-TEST_KINDS := stacks lambdas gateway local capacity documentation end_to_end image
+TEST_KINDS := stacks lambdas gateway local capacity documentation egress end_to_end image
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
@@ -91,13 +91,16 @@ picture: setup ## draw docs/architecture.svg from the production stacks
 
 # ---- capacity and cost ------------------------------------------------------------------------
 
-.PHONY: plan costs
-plan: setup ## simulate ENV's scaling: TRAFFIC=file.csv, PEAK=requests/s, COMPARE=other.toml, HOURS=1
+.PHONY: plan costs documents
+plan: setup ## simulate ENV's scaling: TRAFFIC=file.csv, PEAK=requests/s, COMPARE=other.toml, HOURS=1, BRIEF=1
 	@$(PYTHON) -m capacity plan $(ENV) $(if $(TRAFFIC),--traffic "$(TRAFFIC)") $(if $(PEAK),--peak "$(PEAK)") \
-	  $(if $(COMPARE),--compare "$(COMPARE)") $(if $(HOURS),--hours)
+	  $(if $(COMPARE),--compare "$(COMPARE)") $(if $(HOURS),--hours) $(if $(BRIEF),--brief)
 
 costs: setup ## what each environment and each network profile costs a month, by part
 	@$(PYTHON) -m capacity costs
+
+documents: setup ## put what plan and costs print now into docs/scaling.md and docs/costs.md
+	@$(PYTHON) -m capacity documents
 
 # ---- the image ---------------------------------------------------------------------------------
 
@@ -117,6 +120,10 @@ test: setup ## run every test
 
 $(TEST_KINDS:%=test-%): test-%: setup ## run the tests of one kind: stacks, lambdas, gateway, ...
 	$(PYTHON) -m pytest tests/$*
+
+.PHONY: egress-table
+egress-table: setup ## what the firewall does with every crafted flow, judged by the installed Suricata
+	@$(PYTHON) -m tests.egress.table
 
 .PHONY: check
 check: setup ## everything that can be judged without running the gateway
