@@ -1,4 +1,4 @@
-"""`python -m capacity plan ENV | costs`: what a scaling section does, what an environment costs."""
+"""`python -m capacity plan ENV | costs | documents`: what scaling does and what an environment costs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from capacity.cost_command import run_costs
+from capacity.documents import write_documents
 from capacity.errors import CapacityError
 from capacity.plan_command import PlanRequest, run_plan
 from stacks.settings import SettingsError
@@ -29,6 +30,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "costs":
         run_costs()
         return 0
+    if options.command == "documents":
+        write_documents(main)
+        return 0
     run_plan(
         PlanRequest(
             environment=options.environment,
@@ -36,6 +40,7 @@ def _run(options: argparse.Namespace) -> int:
             compare=options.compare,
             peak_requests_per_s=options.peak,
             every_hour=options.hours,
+            brief=options.brief,
             pictures=None if options.no_picture else options.pictures,
         )
     )
@@ -51,9 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--compare", type=Path, help="TOML file with another section [scaling]")
     plan.add_argument("--peak", type=float, help="requests/s of the synthetic week's working days")
     plan.add_argument("--hours", action="store_true", help="list every hour")
+    plan.add_argument("--brief", action="store_true", help="totals and findings only")
     plan.add_argument("--pictures", type=Path, default=PICTURES, help="where PNG and SVG are written")
     plan.add_argument("--no-picture", action="store_true", help="print the table only")
     commands.add_parser("costs", help="what each environment costs a month, by part")
+    commands.add_parser("documents", help="put the present outputs into docs/")
     return parser
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from capacity.costs import NETWORK_PARTS, Part, Use, parts
 from capacity.inventory import Inventory
+from capacity.plan_table import wrapped
 from capacity.prices import Prices
 from stacks.settings import Environment
 
@@ -30,7 +31,7 @@ def describe_costs(costed: Sequence[Costed], prices: Prices) -> str:
             "\n".join(_uses(costed)),
             f"The network of {costed[-1].environment.name} in other profiles:",
             "\n".join(_table(_by_profile(costed[-1], prices))),
-            "\n".join(_basis(prices)),
+            "\n".join(wrapped(line) for line in _basis(prices)),
         ]
     )
 
@@ -43,9 +44,9 @@ def _by_part(costed: Sequence[Costed], prices: Prices) -> Iterator[Sequence[str]
         columns += [parts(one.environment, one.inventory, use, prices) for use in (one.idle, one.planned)]
     yield header
     for row in zip(*columns, strict=True):
-        if any(part.eur >= 0.005 for part in row):
+        if any(part.eur >= 0.5 for part in row):
             yield [row[0].name, *(_eur(part.eur) for part in row)]
-    yield ["**sum**", *(f"**{_eur(sum(part.eur for part in column))}**" for column in columns)]
+    yield ["sum", *(_eur(sum(part.eur for part in column)) for column in columns)]
 
 
 def _uses(costed: Sequence[Costed]) -> Iterator[str]:
@@ -106,4 +107,4 @@ def _table(rows: Iterator[Sequence[str]]) -> Iterator[str]:
 
 
 def _eur(value: float) -> str:
-    return f"{value:.2f}"
+    return f"{value:.0f}" if value >= 0.5 or not value else "<1"

@@ -66,19 +66,19 @@ class _Bill:
     prices: Prices
 
     def lines(self) -> Iterator[tuple[str, float]]:
-        yield "NAT gateways and their addresses", self._nat_gateways()
+        yield "NAT gateways and addresses", self._nat_gateways()
         yield "Network Firewall", self._firewall()
         yield "DNS Firewall", self._dns_firewall()
         yield "interface endpoints", self._endpoints()
         yield "flow and firewall logs", self._network_logs()
-        yield "load balancer and its log", self._load_balancer()
+        yield "load balancer with its log", self._load_balancer()
         yield "web application firewall", self._web_acl()
         yield "Fargate tasks", self._tasks()
         yield "Valkey cache", self._cache()
         yield "registry and flag tables", self._tables()
         yield "keys and secrets", self._keys_and_secrets()
         yield "gateway log", self._gateway_log()
-        yield "alarms, dashboards, container metrics", self._observation()
+        yield "alarms, dashboards, metrics", self._observation()
 
     def _hours(self, price: str, count: float) -> float:
         return self.prices.eur(price) * count * self.prices.hours_per_month

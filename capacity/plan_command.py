@@ -31,6 +31,7 @@ class PlanRequest:
     compare: Path | None = None
     peak_requests_per_s: float | None = None
     every_hour: bool = False
+    brief: bool = False
     pictures: Path | None = None
 
 
@@ -43,9 +44,9 @@ def run_plan(request: PlanRequest) -> None:
     throughput = read_throughput()
     plans = make_plans(request, throughput)
     if len(plans) == 1:
-        print(describe(plans[0], throughput, every_hour=request.every_hour))
+        print(describe(plans[0], throughput, every_hour=request.every_hour, brief=request.brief))
     else:
-        print(compare(plans, throughput))
+        print(compare(plans, throughput, brief=request.brief))
     if request.pictures is not None:
         from capacity.plan_picture import draw  # takes a second to load
 

@@ -26,16 +26,16 @@ _TOTALS: Sequence[tuple[str, str, Callable[[Plan], float]]] = (
 _CELLS = ("tasks", "CPU %", "p95 s", "throttled", "EUR")
 
 
-def compare(plans: Sequence[Plan], throughput: Throughput) -> str:
-    """Settings that differ, totals, and the days (or hours) next to each other; then each one's findings."""
+def compare(plans: Sequence[Plan], throughput: Throughput, *, brief: bool = False) -> str:
+    """Settings that differ, totals, days (or hours) next to each other unless `brief`; then the findings."""
     first, second = plans
     return "\n\n".join(
         [
             f"A  {first.file}\nB  {second.file}\n{heading_of(first, throughput)}",
             "\n".join(_settings(first, second)),
             "\n".join(_totals(first, second)),
-            "\n".join(_periods(first, second)),
-            *(f"{letter}: {describe_findings(plan)}" for letter, plan in (("A", first), ("B", second))),
+            *(() if brief else ("\n".join(_periods(first, second)),)),
+            *(f"{letter}  {describe_findings(plan)}" for letter, plan in (("A", first), ("B", second))),
         ]
     )
 

@@ -46,17 +46,21 @@ _STYLE = {
 
 @dataclass(frozen=True, kw_only=True)
 class _Look:
-    """How a plan is told from the other one: a prefix in the legend, and its colours."""
+    """How a plan is told from the other: prefix in the legend, colours, and points of width.
+
+    The first is wider, so that it shows where both lie on each other.
+    """
 
     prefix: str
     line: str
     floor: str
     limit: str
+    width: float = 1.3
 
 
 _ALONE = (_Look(prefix="", line=BLUE, floor=GREEN, limit=VERMILLION),)
 _COMPARED = (
-    _Look(prefix="A: ", line=BLUE, floor=BLUE, limit=BLUE),
+    _Look(prefix="A: ", line=BLUE, floor=BLUE, limit=BLUE, width=2.4),
     _Look(prefix="B: ", line=VERMILLION, floor=VERMILLION, limit=VERMILLION),
 )
 
@@ -73,16 +77,18 @@ class _Series:
     reduce: Callable[[Sequence[float]], float] = max
 
 
-def draw(plans: Sequence[Plan], stem: Path) -> Sequence[Path]:
-    """Write `<stem>.png` and `<stem>.svg`; the paths written."""
+def draw(plans: Sequence[Plan], stem: Path, kinds: Sequence[str] = ("png", "svg")) -> Sequence[Path]:
+    """Write `<stem>.png` and `<stem>.svg`, or one of them; the paths written."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(_STYLE):  # type: ignore[arg-type]  # its keys are an enumeration
         figure = _figure(plans)
         FigureCanvasAgg(figure)
-        png, svg = (stem.parent / f"{stem.name}.{kind}" for kind in ("png", "svg"))
-        figure.savefig(png, dpi=DOTS_PER_INCH, metadata={"Software": None})
-        figure.savefig(svg, metadata={"Date": None, "Description": f"plan {fingerprint(plans)}"})
-    return png, svg
+        files = {kind: stem.parent / f"{stem.name}.{kind}" for kind in kinds}
+        for kind, file in files.items():
+            undated = {"svg": {"Date": None}, "png": {"Software": None}}[kind]
+            description = {"Description": f"plan {fingerprint(plans)}"}
+            figure.savefig(file, dpi=DOTS_PER_INCH, metadata={**undated, **description})
+    return list(files.values())
 
 
 def fingerprint(plans: Sequence[Plan]) -> str:
@@ -96,9 +102,11 @@ def fingerprint(plans: Sequence[Plan]) -> str:
 
 
 def _figure(plans: Sequence[Plan]) -> Figure:
-    figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), layout="constrained")
+    # Fixed margins: matplotlib's own layouts differ in the last digits from run to run.
+    figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES))
+    figure.subplots_adjust(left=0.075, right=0.845, bottom=0.05, top=0.95 - 0.018 * len(plans), hspace=0.13)
     load, tasks, cpu, latency = figure.subplots(4, 1, sharex=True, height_ratios=(1, 1.2, 1, 1.2))
-    figure.suptitle(_title(plans), x=0.01, ha="left", fontsize=10.5)
+    figure.text(0.01, 0.99, _title(plans), va="top", fontsize=10.5, linespacing=1.35)
     _draw_load(load, plans[0])
     _draw_tasks(tasks, plans)
     _draw_cpu(cpu, plans)
@@ -123,7 +131,7 @@ def _title(plans: Sequence[Plan]) -> str:
 
 
 def _draw_load(axes: Axes, plan: Plan) -> None:
-    _line(axes, plan, _Series(value=lambda o: o.requests_per_s), color=BLACK)
+    _line(axes, plan, _Series(value=lambda o: o.requests_per_s), color=BLACK, linewidth=1.3)
     axes.set_ylabel("load\n(requests/s)")
     axes.set_ylim(bottom=0)
 
@@ -132,12 +140,18 @@ def _draw_tasks(axes: Axes, plans: Sequence[Plan]) -> None:
     for look, plan in _looks(plans):
         in_service = _Series(value=lambda o: o.tasks_in_service, reduce=min)
         _line(
-            axes, plan, in_service, color=look.line, label=f"{look.prefix}in service", drawstyle="steps-post"
+            axes,
+            plan,
+            in_service,
+            color=look.line,
+            linewidth=look.width,
+            label=f"{look.prefix}in service",
+            drawstyle="steps-post",
         )
         floor = _Series(value=lambda o: o.tasks_floor)
         _line(
-            axes, plan, floor, color=look.floor, label=f"{look.prefix}floor", linestyle=DOTTED,
-            drawstyle="steps-post",
+            axes, plan, floor, color=look.floor, linewidth=look.width, label=f"{look.prefix}floor",
+            linestyle=DOTTED, drawstyle="steps-post",
         )  # fmt: skip
         _limit(axes, look, plan.run.scaling.tasks_maximum, "maximum")
     axes.set_ylabel("tasks")
@@ -149,7 +163,12 @@ def _draw_tasks(axes: Axes, plans: Sequence[Plan]) -> None:
 def _draw_cpu(axes: Axes, plans: Sequence[Plan]) -> None:
     for look, plan in _looks(plans):
         _line(
-            axes, plan, _Series(value=lambda o: o.cpu_percent), color=look.line, label=f"{look.prefix}in use"
+            axes,
+            plan,
+            _Series(value=lambda o: o.cpu_percent),
+            color=look.line,
+            linewidth=look.width,
+            label=f"{look.prefix}in use",
         )
         _limit(axes, look, plan.run.scaling.cpu_target_percent, "target")
     axes.set_ylabel("CPU\n(% of reserved)")
@@ -160,9 +179,17 @@ def _draw_cpu(axes: Axes, plans: Sequence[Plan]) -> None:
 def _draw_latency(axes: Axes, plans: Sequence[Plan]) -> None:
     for look, plan in _looks(plans):
         whole = _Series(value=lambda o: o.p95_ms / 1000)
-        _line(axes, plan, whole, color=look.line, label=f"{look.prefix}answer, p95")
+        _line(axes, plan, whole, color=look.line, linewidth=look.width, label=f"{look.prefix}answer, p95")
         cpu = _Series(value=lambda o: o.added_p95_ms / 1000)
-        _line(axes, plan, cpu, color=look.line, label=f"{look.prefix}for CPU, p95", linestyle=DOTTED)
+        _line(
+            axes,
+            plan,
+            cpu,
+            color=look.line,
+            linewidth=look.width,
+            label=f"{look.prefix}for CPU, p95",
+            linestyle=DOTTED,
+        )
         _limit(axes, look, plan.run.scaling.latency_target_ms / 1000, "target")
     throttled = [
         dates.date2num(o.at) for plan in plans for o in plan.run.outcomes if o.throttled_requests >= 1
@@ -179,7 +206,9 @@ def _draw_latency(axes: Axes, plans: Sequence[Plan]) -> None:
 
 
 def _limit(axes: Axes, look: _Look, value: float, name: str) -> None:
-    axes.axhline(value, color=look.limit, linewidth=1.3, linestyle=DASHED, label=f"{look.prefix}{name}")
+    axes.axhline(
+        value, color=look.limit, linewidth=look.width, linestyle=DASHED, label=f"{look.prefix}{name}"
+    )
 
 
 def _mark_warnings(panels: Sequence[Axes], plans: Sequence[Plan]) -> None:
@@ -199,7 +228,7 @@ def _line(axes: Axes, plan: Plan, series: _Series, **look: object) -> None:
     chunks = [outcomes[start : start + width] for start in range(0, len(outcomes), width)]
     values = [series.reduce([series.value(outcome) for outcome in chunk]) for chunk in chunks]
     times = [dates.date2num(chunk[0].at) for chunk in chunks]
-    axes.plot(times, values, linewidth=1.3, **look)  # type: ignore[arg-type]
+    axes.plot(times, values, **look)  # type: ignore[arg-type]
 
 
 def _legend(axes: Axes) -> None:

@@ -46,9 +46,10 @@ LEGEND = (
 )
 
 
-def describe(plan: Plan, throughput: Throughput, *, every_hour: bool = False) -> str:
-    """The whole plan: what was planned with, the table, the totals and the findings."""
-    parts = [_heading(plan, throughput), *_tables(plan, every_hour=every_hour), _totals(plan)]
+def describe(plan: Plan, throughput: Throughput, *, every_hour: bool = False, brief: bool = False) -> str:
+    """The whole plan: what was planned with, the table unless `brief`, the totals and the findings."""
+    tables = () if brief else _tables(plan, every_hour=every_hour)
+    parts = [_heading(plan, throughput), *tables, _totals(plan)]
     return "\n\n".join([*parts, describe_findings(plan)])
 
 

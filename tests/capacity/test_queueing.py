@@ -26,13 +26,13 @@ def simulated_times(station: Station, utilisation: float, *, requests: int) -> I
             yield begin - now, end - now
 
 
-@pytest.mark.parametrize(("servers", "utilisation"), [(1, 0.55), (1, 0.8), (2, 0.8), (4, 0.7)])
+@pytest.mark.parametrize(("servers", "utilisation"), [(1, 0.8), (2, 0.7), (4, 0.7)])
 def test_a_simulated_queue_agrees_with_the_formulas_within_five_percent(
     servers: int, utilisation: float
 ) -> None:
     station = Station(servers=servers, service_time_s=SERVICE_TIME_S)
     expected = station.at(utilisation)
-    waits, sojourns = zip(*simulated_times(station, utilisation, requests=300_000), strict=True)
+    waits, sojourns = zip(*simulated_times(station, utilisation, requests=250_000), strict=True)
     count = len(waits)
     assert sum(wait > 0 for wait in waits) / count == pytest.approx(expected.probability_of_waiting, rel=0.05)
     assert sum(waits) / count == pytest.approx(expected.mean_wait_s, rel=0.05)
