@@ -33,7 +33,10 @@ def test_the_image_starts_empty_and_runs_nothing_while_it_is_built() -> None:
     last = STAGES[-1]
     assert last.startswith("scratch AS gateway\n")
     assert not re.search(r"^(RUN|ADD|VOLUME)\b", last, re.MULTILINE)
-    assert re.search(r"^USER 65532:65532$", last, re.MULTILINE)
+
+
+def test_the_image_runs_as_a_numeric_user_who_is_not_root() -> None:
+    assert re.findall(r"^USER (.*)$", STAGES[-1], re.MULTILINE) == ["65532:65532"]
 
 
 def test_dependencies_are_locked_by_hash_and_never_compiled() -> None:
