@@ -13,11 +13,15 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from stacks.constructs.deployment_alarms import DeploymentAlarms
 from stacks.constructs.encrypted_log_group import EncryptedLogGroup
 from stacks.constructs.gateway_container import PORT, GatewayContainer
 from stacks.constructs.gateway_load_balancer import GatewayLoadBalancer
 from stacks.constructs.gateway_permissions import GatewayTaskRole
-from stacks.constructs.gateway_scaling import scale
+from stacks.constructs.gateway_scaling import GatewayScaling
+from stacks.constructs.gateway_service import GatewayService
+from stacks.constructs.smoke_test import SmokeTest
+from stacks.constructs.traffic_shift import TrafficShift
 from stacks.constructs.web_firewall import WebFirewall
 from stacks.declared_models import DeclaredModel
 from stacks.environment_stack import EnvironmentStack
@@ -127,23 +131,61 @@ class GatewayStack(EnvironmentStack):
             retention_days=environment.gateway.log_retention_days,
             removal_policy=self.removal_policy,
         )
-        self.service = self._service(
-            task_definition=container.task_definition, subnets=placement, front_door=front_door
+        shift = (
+            TrafficShift(self, "TrafficShift", environment=environment, front_door=front_door, vpc=vpc)
+            if environment.release.strategy.shifts_traffic
+            else None
+        )
+        target_groups = [self.target_group, *([shift.alternate] if shift else [])]
+        alarms = DeploymentAlarms(
+            self,
+            "DeploymentAlarms",
+            environment=environment,
+            load_balancer=self.load_balancer,
+            target_groups=target_groups,
+        )
+        self.service = GatewayService(
+            self,
+            "Service",
+            release=environment.release,
+            cluster=self.cluster,
+            task_definition=container.task_definition,
+            subnets=placement,
+            security_group=self._task_security_group(front_door),
+            deployment_alarms=alarms.names,
         )
         self.service.node.add_dependency(insights)
-        scale(self.service, target_group=self.target_group, scaling=environment.scaling)
+        if shift is None:
+            self.service.attach_to_application_target_group(self.target_group)
+        else:
+            shift.attach(self.service)
+            smoke_test = SmokeTest(
+                self,
+                "SmokeTest",
+                environment=environment,
+                vpc=vpc,
+                subnets=subnets,
+                front_door=front_door,
+                test_url=shift.test_url,
+                client_keys=client_keys,
+                secrets_key=secrets_key,
+                log_key=log_key,
+                removal_policy=self.removal_policy,
+            )
+            smoke_test.guard(self.service)
+        GatewayScaling(
+            self,
+            "Scaling",
+            environment=environment,
+            service=self.service,
+            target_groups=target_groups,
+        )
         cdk.CfnOutput(self, "ClusterName", value=self.cluster.cluster_name)
         cdk.CfnOutput(self, "ServiceName", value=self.service.service_name)
         cdk.CfnOutput(self, "LoadBalancerDnsName", value=self.load_balancer.load_balancer_dns_name)
 
-    def _service(
-        self,
-        *,
-        task_definition: ecs.FargateTaskDefinition,
-        subnets: ec2.SubnetSelection,
-        front_door: GatewayLoadBalancer,
-    ) -> ecs.FargateService:
-        """The service, without a desired count: a deploy would reset what scaling has chosen."""
+    def _task_security_group(self, front_door: GatewayLoadBalancer) -> ec2.SecurityGroup:
+        """Lets tasks call out, and the load balancer call them."""
         security_group = ec2.SecurityGroup(
             self,
             "TaskSecurityGroup",
@@ -158,24 +200,7 @@ class GatewayStack(EnvironmentStack):
         front_door.security_group.connections.allow_to(
             security_group, ec2.Port.tcp(PORT), "Load balancer to tasks"
         )
-        service = ecs.FargateService(
-            self,
-            "Service",
-            cluster=self.cluster,
-            task_definition=task_definition,
-            vpc_subnets=subnets,
-            security_groups=[security_group],
-            assign_public_ip=False,
-            availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing.ENABLED,
-            circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
-            health_check_grace_period=cdk.Duration.seconds(60),
-            min_healthy_percent=100,
-            max_healthy_percent=200,
-            enable_ecs_managed_tags=True,
-            propagate_tags=ecs.PropagatedTagSource.SERVICE,
-        )
-        service.attach_to_application_target_group(front_door.target_group)
-        return service
+        return security_group
 
 
 def _outward_ports(environment: Environment) -> list[int]:

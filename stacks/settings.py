@@ -21,6 +21,7 @@ from stacks.settings_firewall import Firewall
 from stacks.settings_guardrails import GuardrailPolicy, GuardrailPolicySet
 from stacks.settings_parsing import as_json, findings_of, well_formed_values
 from stacks.settings_providers import Bedrock, Google, Llama, Providers
+from stacks.settings_release import Release, ReleaseStrategy
 from stacks.settings_scaling import Scaling, ScheduledFloor
 from stacks.settings_sections import (
     Architecture,
@@ -51,6 +52,8 @@ __all__ = [
     "Monitoring",
     "Network",
     "Providers",
+    "Release",
+    "ReleaseStrategy",
     "Routing",
     "Scaling",
     "ScheduledFloor",

@@ -151,13 +151,15 @@ def _maximum_not_below_minimum(minimum: int, maximum: int) -> Iterator[Finding]:
         )
 
 
-def _production_survives_a_task(name: str, minimum: int) -> Iterator[Finding]:
-    if name == PRODUCTION and minimum < 2:
+def _production_has_a_task_in_every_zone(
+    name: str, minimum: int, zones: tuple[str, ...]
+) -> Iterator[Finding]:
+    if name == PRODUCTION and minimum < len(zones):
         yield Finding(
             key="scaling.tasks_minimum",
             value=minimum,
-            reason="in production one task may fail and another must be there",
-            remedy="use at least 2",
+            reason="in production a task, or a zone, may fail and the others must be there already",
+            remedy=f"use at least one per zone: {len(zones)}",
         )
 
 
@@ -300,7 +302,10 @@ _RULES = (
     ),
     Rule(("name", "network.firewall"), _production_is_behind_the_firewall),
     Rule(("scaling.tasks_minimum", "scaling.tasks_maximum"), _maximum_not_below_minimum),
-    Rule(("name", "scaling.tasks_minimum"), _production_survives_a_task),
+    Rule(
+        ("name", "scaling.tasks_minimum", "deployment.availability_zones"),
+        _production_has_a_task_in_every_zone,
+    ),
     Rule(("scaling.task_cpu_units", "scaling.task_memory_mib"), _memory_fits_cpu),
     Rule(("scaling.scale_out_cooldown_s", "scaling.scale_in_cooldown_s"), _steps_down_are_slower),
     Rule(

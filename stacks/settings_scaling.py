@@ -44,7 +44,9 @@ class Scaling(Section):
     """How many tasks run, how large they are, when more are started, and how they leave."""
 
     tasks_minimum: int = Field(
-        ge=1, le=20, description="Tasks that always run. At least 2 in production, so that one may fail."
+        ge=1,
+        le=20,
+        description="Tasks that always run. In production at least one per zone, so that a zone may fail.",
     )
     tasks_maximum: int = Field(
         ge=1, le=20, description="Tasks at most; the ceiling of cost. Not below the minimum."
@@ -56,6 +58,13 @@ class Scaling(Section):
         ge=1,
         le=100_000,
         description="Requests a minute that one task should serve; more starts another task.",
+    )
+    in_flight_requests_per_task: int = Field(
+        ge=1,
+        le=10_000,
+        description="Requests that one task should be answering at a time; more starts another task. "
+        "About requests a second times seconds an answer takes. Follows slow providers and long answers, "
+        "which neither CPU nor the rate of requests shows.",
     )
     latency_target_ms: int = Field(
         ge=100,
@@ -82,6 +91,11 @@ class Scaling(Section):
         le=110,
         description="Seconds a leaving task may take to finish its requests. At most 110: ECS kills it after "
         "120. Drives the load balancer's deregistration, the stop timeout and the gateway's shutdown.",
+    )
+    predictive_scaling: Literal["off", "forecast_only"] = Field(
+        default="off",
+        description="forecast_only has AWS forecast the tasks of the next two days from the CPU of the last "
+        "two weeks, to compare with the floors; it starts and stops nothing.",
     )
     scheduled_floors: tuple[ScheduledFloor, ...] = Field(
         default=(),

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from stacks.settings_firewall import Firewall
 from stacks.settings_providers import Providers
+from stacks.settings_release import Release
 from stacks.settings_scaling import Scaling
 from stacks.settings_section import Section
 from stacks.settings_web_firewall import WebFirewall
@@ -198,6 +199,7 @@ class EnvironmentFile(Section):
     tags: Tags
     network: Network
     scaling: Scaling
+    release: Release
     gateway: Gateway
     providers: Providers
     routing: Routing

@@ -29,6 +29,7 @@ from gateway.surfaces.http import HttpApplication
 from gateway.surfaces.openai import OpenAiSurface
 from gateway.surfaces.operations import OperationsSurface
 from gateway.surfaces.routing import RoutingSurface
+from gateway.telemetry.in_flight import InFlightMetric
 from gateway.telemetry.metrics import Metrics
 
 FLAGS_INTERVAL_S = 2.0
@@ -72,7 +73,8 @@ class Application:
         self.http = HttpApplication(
             routes, pipeline, self.metrics, maximum_body_bytes=settings.maximum_body_bytes
         )
-        self._background: asyncio.Task[None] | None = None
+        self._in_flight = InFlightMetric(lambda: self.http.in_flight, settings.environment)
+        self._background: list[asyncio.Future[None]] = []
 
     def missing(self) -> tuple[str, ...]:
         """What readiness waits for; a draining gateway is never ready again."""
@@ -81,16 +83,17 @@ class Application:
     def start(self) -> None:
         """Begin to take up the control plane; returns at once, inside the event loop."""
         self.control.start()
+        self._background.append(asyncio.ensure_future(self._in_flight.run()))
         if self._google is not None:
-            self._background = asyncio.ensure_future(self._google.run())
+            self._background.append(asyncio.ensure_future(self._google.run()))
 
     async def stop(self) -> None:
         """End everything that runs in the background, and close the connections to providers."""
         self.control.stop()
-        if self._background is not None:
-            self._background.cancel()
+        for each in self._background:
+            each.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._background
+                await each
         await self._transport.close()
 
     def _providers(

@@ -18,6 +18,9 @@ KEEP_ALIVE_S = 4100
 """Longer than any load balancer keeps a connection (4000 s), or its next request may meet a closed one.
 https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html"""
 
+SHUTDOWN_S = 1
+"""How long the server may take to close its connections once nothing is under way."""
+
 LOOK_EVERY_S = 0.02
 
 logger = logging.getLogger(__name__)
@@ -79,7 +82,7 @@ def make_server(application: Application, settings: Settings) -> QuietServer:
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=1,
+            timeout_graceful_shutdown=SHUTDOWN_S,
         )
     )
 

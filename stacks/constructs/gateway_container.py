@@ -16,6 +16,7 @@ from stacks.acknowledgements import acknowledge
 from stacks.settings import Architecture, Environment
 
 IMAGE_DIRECTORY = Path(__file__).parents[2] / "gateway_image"
+CONTAINER = "gateway"
 PORT = 8080
 NOBODY = "65532:65532"
 """User and group of the image; they own nothing in it."""
@@ -47,7 +48,7 @@ class GatewayContainer(Construct):
             task_role=task_role,
         )
         self.task_definition.add_container(
-            "gateway",
+            CONTAINER,
             image=ecs.ContainerImage.from_docker_image_asset(
                 ecr_assets.DockerImageAsset(
                     self, "Image", directory=str(IMAGE_DIRECTORY), platform=_image_platform(environment)
@@ -56,7 +57,7 @@ class GatewayContainer(Construct):
             environment=dict(variables),
             port_mappings=[ecs.PortMapping(container_port=PORT)],
             logging=ecs.LogDriver.aws_logs(
-                stream_prefix="gateway", log_group=log_group, mode=ecs.AwsLogDriverMode.NON_BLOCKING
+                stream_prefix=CONTAINER, log_group=log_group, mode=ecs.AwsLogDriverMode.NON_BLOCKING
             ),
             health_check=ecs.HealthCheck(
                 command=["CMD", "python", "-m", "gateway", "health"],

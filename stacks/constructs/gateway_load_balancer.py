@@ -56,9 +56,28 @@ class GatewayLoadBalancer(Construct):
             deletion_protection=environment.deployment.stateful_protection,
         )
         self.load_balancer.log_access_logs(_access_log_bucket(self))
-        self.target_group = elbv2.ApplicationTargetGroup(
-            self,
-            "TargetGroup",
+        self.target_group = self.new_target_group(self, "TargetGroup", environment=environment, vpc=vpc)
+        self.speaks_tls = environment.gateway.certificate_arn is not None
+        port = 443 if self.speaks_tls else 80
+        self.security_group.add_ingress_rule(
+            ec2.Peer.ipv4(environment.network.cidr), ec2.Port.tcp(port), "Callers in the VPC"
+        )
+        self.listener = self.new_listener("Listener", environment=environment, port=port)
+        if not environment.release.strategy.shifts_traffic:
+            self.listener.add_action(
+                "Gateway",
+                priority=10,
+                conditions=[elbv2.ListenerCondition.path_patterns(list(FORWARDED_PATHS))],
+                action=elbv2.ListenerAction.forward([self.target_group]),
+            )
+
+    def new_target_group(
+        self, scope: Construct, construct_id: str, *, environment: Environment, vpc: ec2.IVpc
+    ) -> elbv2.ApplicationTargetGroup:
+        """A place for tasks behind the load balancer, in `scope`; all such places treat tasks alike."""
+        return elbv2.ApplicationTargetGroup(
+            scope,
+            construct_id,
             vpc=vpc,
             port=PORT,
             protocol=elbv2.ApplicationProtocol.HTTP,
@@ -73,23 +92,14 @@ class GatewayLoadBalancer(Construct):
                 unhealthy_threshold_count=3,
             ),
         )
-        listener = self._listener(environment)
-        listener.add_action(
-            "Gateway",
-            priority=10,
-            conditions=[elbv2.ListenerCondition.path_patterns(list(FORWARDED_PATHS))],
-            action=elbv2.ListenerAction.forward([self.target_group]),
-        )
-        self.listener = listener
 
-    def _listener(self, environment: Environment) -> elbv2.ApplicationListener:
+    def new_listener(
+        self, construct_id: str, *, environment: Environment, port: int
+    ) -> elbv2.ApplicationListener:
+        """A listener that forwards nothing yet and that nobody may connect to yet."""
         certificate = environment.gateway.certificate_arn
-        port = 443 if certificate else 80
-        self.security_group.add_ingress_rule(
-            ec2.Peer.ipv4(environment.network.cidr), ec2.Port.tcp(port), "Callers in the VPC"
-        )
         return self.load_balancer.add_listener(
-            "Listener",
+            construct_id,
             port=port,
             protocol=elbv2.ApplicationProtocol.HTTPS if certificate else elbv2.ApplicationProtocol.HTTP,
             certificates=[elbv2.ListenerCertificate.from_arn(certificate)] if certificate else None,

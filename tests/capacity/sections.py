@@ -18,6 +18,7 @@ SECTION: dict[str, object] = {
     "tasks_maximum": 20,
     "cpu_target_percent": 50,
     "requests_per_task_per_minute": 60_000,
+    "in_flight_requests_per_task": 10_000,
     "latency_target_ms": 8000,
     "scale_out_cooldown_s": 120,
     "scale_in_cooldown_s": 300,

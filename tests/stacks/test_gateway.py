@@ -309,31 +309,6 @@ def test_with_a_certificate_the_listener_speaks_current_tls_alone(tmp_path: Path
     assert [rule["FromPort"] for rule in balancer_group["SecurityGroupIngress"]] == [443]
 
 
-def test_security_groups_name_both_ends(every_environment: Synthesis) -> None:
-    groups = {
-        resource.logical_id: resource.properties
-        for resource in every_environment.resources("AWS::EC2::SecurityGroup", STACK)
-    }
-    (balancer_id,) = [name for name in groups if name.startswith("FrontDoor")]
-    (task_id,) = [name for name in groups if name.startswith("Task")]
-    assert [(rule["CidrIp"], rule["FromPort"]) for rule in groups[balancer_id]["SecurityGroupIngress"]] == [
-        (every_environment.environment.network.cidr, 80)
-    ]
-    assert "SecurityGroupIngress" not in groups[task_id]
-    assert [
-        (rule["CidrIp"], rule["FromPort"], rule["ToPort"]) for rule in groups[task_id]["SecurityGroupEgress"]
-    ] == [("0.0.0.0/0", 443, 443)]
-    inward = every_environment.only("AWS::EC2::SecurityGroupIngress", STACK)
-    outward = every_environment.only("AWS::EC2::SecurityGroupEgress", STACK)
-    for rule, own, other in (
-        (inward, task_id, inward["SourceSecurityGroupId"]),
-        (outward, balancer_id, outward["DestinationSecurityGroupId"]),
-    ):
-        assert (rule["FromPort"], rule["ToPort"]) == (8080, 8080)
-        assert rule["GroupId"]["Fn::GetAtt"][0] == own
-        assert other["Fn::GetAtt"][0] in {balancer_id, task_id} - {own}
-
-
 def test_a_provider_on_another_port_can_be_called(tmp_path: Path) -> None:
     environment = load_environment("local")
     llama = environment.providers.llama.model_copy(update={"base_url": "https://llama.example.com:8443/v1"})
@@ -347,17 +322,7 @@ def test_a_provider_on_another_port_can_be_called(tmp_path: Path) -> None:
     assert ports == [443, 8443]
 
 
-# ---- how it is deployed, scales and stops ----
-
-
-def test_a_failing_deployment_is_rolled_back_without_losing_a_task(every_environment: Synthesis) -> None:
-    deployment = every_environment.only("AWS::ECS::Service", STACK)["DeploymentConfiguration"]
-    assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
-    assert deployment["MinimumHealthyPercent"] == 100
-
-
-def test_a_deploy_never_resets_the_number_of_tasks(every_environment: Synthesis) -> None:
-    assert "DesiredCount" not in every_environment.only("AWS::ECS::Service", STACK)
+# ---- how it is run ----
 
 
 def test_the_service_waits_for_its_listener_and_its_permissions(production: Synthesis) -> None:
@@ -372,52 +337,9 @@ def test_the_service_waits_for_its_listener_and_its_permissions(production: Synt
     assert set(needed) <= set(service.body["DependsOn"])
 
 
-def test_stopping_takes_as_long_as_the_drain_time_allows(every_environment: Synthesis) -> None:
-    drain_time_s = every_environment.environment.scaling.drain_time_s
-    group = every_environment.only(f"{LOAD_BALANCING}::TargetGroup", STACK)
-    delay = attributes(group, "TargetGroupAttributes")["deregistration_delay.timeout_seconds"]
-    assert int(delay) == drain_time_s
-    assert drain_time_s < container(every_environment)["StopTimeout"] <= 120
-
-
 def test_the_load_balancer_asks_whether_the_gateway_is_ready(production: Synthesis) -> None:
     group = production.only(f"{LOAD_BALANCING}::TargetGroup", STACK)
     assert (group["HealthCheckPath"], group["Port"], group["TargetType"]) == ("/health/ready", 8080, "ip")
-
-
-def test_scaling_follows_the_settings(every_environment: Synthesis) -> None:
-    scaling = every_environment.environment.scaling
-    target = every_environment.only("AWS::ApplicationAutoScaling::ScalableTarget", STACK)
-    policies = {
-        policy["PredefinedMetricSpecification"]["PredefinedMetricType"]: policy
-        for policy in (
-            resource.properties["TargetTrackingScalingPolicyConfiguration"]
-            for resource in every_environment.resources("AWS::ApplicationAutoScaling::ScalingPolicy", STACK)
-        )
-    }
-    assert (target["MinCapacity"], target["MaxCapacity"]) == (scaling.tasks_minimum, scaling.tasks_maximum)
-    assert {metric: policy["TargetValue"] for metric, policy in policies.items()} == {
-        "ECSServiceAverageCPUUtilization": scaling.cpu_target_percent,
-        "ALBRequestCountPerTarget": scaling.requests_per_task_per_minute,
-    }
-    for policy in policies.values():
-        assert policy["ScaleOutCooldown"] == scaling.scale_out_cooldown_s
-        assert policy["ScaleInCooldown"] == scaling.scale_in_cooldown_s
-
-
-def test_floors_by_the_clock_keep_their_time_zone(production: Synthesis) -> None:
-    target = production.only("AWS::ApplicationAutoScaling::ScalableTarget", STACK)
-    floors = production.environment.scaling.scheduled_floors
-    assert floors
-    assert target["ScheduledActions"] == [
-        {
-            "ScheduledActionName": floor.name,
-            "Schedule": floor.schedule,
-            "Timezone": floor.time_zone,
-            "ScalableTargetAction": {"MinCapacity": floor.tasks_minimum},
-        }
-        for floor in floors
-    ]
 
 
 def test_the_cluster_is_observed_into_a_log_that_is_encrypted_and_forgets(production: Synthesis) -> None:

@@ -120,6 +120,7 @@ def test_a_missing_section_is_one_mistake(folder: Path) -> None:
     [
         ("tasks_maximum", "21", "scaling.tasks_maximum"),
         ("requests_per_task_per_minute", "0", "scaling.requests_per_task_per_minute"),
+        ("in_flight_requests_per_task", "0", "scaling.in_flight_requests_per_task"),
         ("latency_target_ms", "0", "scaling.latency_target_ms"),
         ("drain_time_s", "111", "scaling.drain_time_s"),
         ("task_cpu_units", "1000", "scaling.task_cpu_units"),
@@ -148,8 +149,35 @@ def test_a_value_out_of_bounds_is_the_only_mistake_reported(
     assert list(changed(folder, **{setting: value})) == [key]
 
 
-def test_production_runs_more_than_one_task(folder: Path) -> None:
-    assert "scaling.tasks_minimum" in changed(folder, tasks_minimum="1")
+def test_production_has_a_task_in_every_zone(folder: Path) -> None:
+    mistake = changed(folder, tasks_minimum="2")["scaling.tasks_minimum"]
+
+    assert "zone" in mistake.reason
+    assert "3" in mistake.remedy
+
+
+def test_a_release_strategy_is_one_of_three(folder: Path) -> None:
+    mistake = changed(folder, strategy='"all_at_once"')["release.strategy"]
+
+    for strategy in ("rolling", "canary", "blue_green"):
+        assert strategy in str(mistake)
+
+
+@pytest.mark.parametrize("setting", ["bake_minutes = 2", "canary_minutes = 2", "canary_percent = 60"])
+def test_a_release_is_watched_for_as_long_as_its_alarms_need(folder: Path, setting: str) -> None:
+    file = folder / "production.toml"
+    file.write_text(file.read_text().replace("[release]\n", f"[release]\n{setting}\n"))
+
+    assert list(mistakes_in(file)) == [f"release.{setting.split()[0]}"]
+
+
+def test_a_forecast_cannot_be_told_to_scale(folder: Path) -> None:
+    file = folder / "production.toml"
+    file.write_text(
+        file.read_text().replace("[scaling]\n", '[scaling]\npredictive_scaling = "forecast_and_scale"\n')
+    )
+
+    assert list(mistakes_in(file)) == ["scaling.predictive_scaling"]
 
 
 @pytest.mark.parametrize(
@@ -311,7 +339,7 @@ def test_a_scheduled_floor_that_is_never_lowered_again_is_refused(folder: Path) 
     file = folder / "production.toml"
     text = file.read_text()
     evening = text.index('[[scaling.scheduled_floors]]\nname = "evening"')
-    file.write_text(text[:evening] + text[text.index("[gateway]") :])
+    file.write_text(text[:evening] + text[text.index("[release]") :])
 
     (mistake,) = mistakes_in(file).values()
 
