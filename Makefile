@@ -76,7 +76,7 @@ synth: setup ## synthesise ENV=<environment>, offline, with every rule checked
 	$(CDK) synth --quiet --no-lookups --context environment=$(ENV) --output $(ASSEMBLY)
 
 bootstrap: setup ## prepare the account and region of ENV for the CDK, once
-	$(CDK) bootstrap --context environment=$(ENV) --output $(ASSEMBLY)
+	@arguments=$$($(PYTHON) -m stacks.settings bootstrap $(ENV)) && set -x && $(CDK) bootstrap $$arguments
 
 diff: setup ## what a deployment of ENV would change
 	$(CDK) diff --all --context environment=$(ENV) --output $(ASSEMBLY) $(DIFF_OPTIONS)

@@ -118,11 +118,10 @@ class EmbeddedCloud:
 
     def _prepare(self, settings: Environment) -> tuple[Account, str]:
         """Servers, synthesis and bootstrap, side by side."""
-        place = settings.deployment
         with ThreadPoolExecutor(max_workers=3) as side_by_side:
             synthesis = side_by_side.submit(self._synthesise)
             providers = side_by_side.submit(self._start_providers)
-            emulator = side_by_side.submit(self._start_emulator, place.account, place.region)
+            emulator = side_by_side.submit(self._start_emulator, settings)
             try:
                 providers.result()
                 return emulator.result(), synthesis.result()
@@ -139,16 +138,17 @@ class EmbeddedCloud:
             step.note(f"{LOOPBACK}:{self.ports.providers}")
             servers.ensure_providers(self.state, self.ports)
 
-    def _start_emulator(self, account_id: str, region: str) -> Account:
+    def _start_emulator(self, settings: Environment) -> Account:
+        place = settings.deployment
         before = servers.emulator_identity(self.state)
         with self.progress.step("AWS emulator") as step:
-            step.note(f"{LOOPBACK}:{self.ports.emulator}, account {account_id}, {region}")
-            account = servers.ensure_emulator(self.state, self.ports, account_id, region)
+            step.note(f"{LOOPBACK}:{self.ports.emulator}, account {place.account}, {place.region}")
+            account = servers.ensure_emulator(self.state, self.ports, place.account, place.region)
         if servers.emulator_identity(self.state) != before:
             ImageStore(self.state.images).clear()  # its registry is empty
-        if not deployment.is_bootstrapped(account):
+        if not deployment.is_bootstrapped(account, place.bootstrap_qualifier):
             with self.progress.step("Bootstrap the account for the CDK"):
-                deployment.bootstrap(self.state, account)
+                deployment.bootstrap(self.state, account, settings.bootstrap_arguments)
         return account
 
     def _deploy(self, account: Account, digest: str) -> None:

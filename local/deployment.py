@@ -45,20 +45,19 @@ def digest(assembly: Path) -> str:
     return content.hexdigest()
 
 
-def bootstrap(state: StateDirectory, account: Account) -> None:
+def bootstrap(state: StateDirectory, account: Account, arguments: Sequence[str]) -> None:
     """Deploy the CDK's own bootstrap stack.
 
     Raises:
         StepError: it does not deploy.
     """
-    target = f"aws://{account.id}/{account.region}"
-    _run(state, "bootstrap", ["bootstrap", target], _environment(state, account))
+    _run(state, "bootstrap", ["bootstrap", *arguments], _environment(state, account))
 
 
-def is_bootstrapped(account: Account) -> bool:
+def is_bootstrapped(account: Account, qualifier: str) -> bool:
     """Whether the emulator, whose state ends with its process, has been bootstrapped."""
     client = account.session().client("ssm", endpoint_url=account.endpoint_url, config=CLIENT_CONFIG)
-    found = client.get_parameters(Names=["/cdk-bootstrap/hnb659fds/version"])
+    found = client.get_parameters(Names=[f"/cdk-bootstrap/{qualifier}/version"])
     return bool(found["Parameters"])
 
 

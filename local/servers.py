@@ -91,14 +91,18 @@ def ensure_providers(state: StateDirectory, ports: Ports) -> None:
         PortError: another program holds the port.
         StepError: they do not start.
     """
-    version = _version(PROJECT / "local/providers", str(ports.providers))
+    version = _version(PROJECT / "local/providers", f"{ports.providers} {ports.emulator}")
     if state.processes.running(PROVIDERS, version) is not None and answers(providers_ready_url(ports)):
         return
     state.processes.stop(PROVIDERS, grace_s=5)
     require_free(PROVIDERS, ports.providers)
     process = state.processes.start(
         PROVIDERS,
-        [sys.executable, "-m", "local.providers", "--port", str(ports.providers)],
+        [
+            *(sys.executable, "-m", "local.providers"),
+            f"--port={ports.providers}",
+            f"--bedrock-authority=http://{LOOPBACK}:{ports.emulator}",
+        ],
         without_aws(os.environ) | ISOLATED | {"PYTHONUNBUFFERED": "1"},
         PROJECT,
         version,

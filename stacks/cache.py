@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from stacks.constructs.encryption_key import EncryptionKey, Holder
 from stacks.constructs.valkey_cache import ValkeyCache
 from stacks.environment_stack import EnvironmentStack
 from stacks.settings import Environment
@@ -33,12 +33,12 @@ class CacheStack(EnvironmentStack):
             description="Valkey cache of the AI gateway; all of it can be lost",
             stateful=True,
         )
-        self.key = kms.Key(
+        self.key = EncryptionKey(
             self,
             "Key",
             description="Encrypts the cache of the AI gateway",
-            enable_key_rotation=True,
             removal_policy=self.removal_policy,
+            holder=Holder.ELASTICACHE,
         )
         self.valkey = ValkeyCache(
             self,

@@ -48,6 +48,8 @@ class EnvironmentStack(cdk.Stack):
             env=cdk.Environment(account=environment.deployment.account, region=environment.deployment.region),
             tags=tags_of(environment),
             termination_protection=stateful and environment.deployment.stateful_protection,
+            synthesizer=cdk.DefaultStackSynthesizer(qualifier=environment.deployment.bootstrap_qualifier),
+            permissions_boundary=_boundary(environment),
         )
 
     @property
@@ -60,6 +62,12 @@ class EnvironmentStack(cdk.Stack):
         """What becomes of data when its stack goes: kept where the environment is protected."""
         protected = self.environment_settings.deployment.stateful_protection
         return cdk.RemovalPolicy.RETAIN if protected else cdk.RemovalPolicy.DESTROY
+
+
+def _boundary(environment: Environment) -> cdk.PermissionsBoundary | None:
+    """What is put on every role of a stack, those that the CDK makes by itself included."""
+    name = environment.deployment.permissions_boundary
+    return cdk.PermissionsBoundary.from_name(name) if name else None
 
 
 def _words_joined_by_hyphens(construct_id: str) -> str:

@@ -17,7 +17,7 @@ from stacks.constructs.deployment_alarms import DeploymentAlarms
 from stacks.constructs.encrypted_log_group import EncryptedLogGroup
 from stacks.constructs.gateway_container import PORT, GatewayContainer
 from stacks.constructs.gateway_load_balancer import GatewayLoadBalancer
-from stacks.constructs.gateway_permissions import GatewayTaskRole
+from stacks.constructs.gateway_permissions import GatewayTaskRole, only_read_by
 from stacks.constructs.gateway_scaling import GatewayScaling
 from stacks.constructs.gateway_service import GatewayService
 from stacks.constructs.smoke_test import SmokeTest
@@ -82,6 +82,8 @@ class GatewayStack(EnvironmentStack):
             secrets_key=secrets_key,
             invocable=models if providers.bedrock.enabled else (),
         )
+        for secret in provider_secrets.values():
+            only_read_by(task_role, secret)
         log_group = EncryptedLogGroup(
             self,
             "Logs",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.constructs.domain_guardrail import DomainGuardrail
+from stacks.constructs.encryption_key import EncryptionKey, Holder
 from stacks.environment_stack import EnvironmentStack
 from stacks.settings import Environment
 
@@ -26,12 +26,12 @@ class GuardrailsStack(EnvironmentStack):
             environment=environment,
             description="What the AI gateway blocks in prompts and answers, by domain",
         )
-        self.key = kms.Key(
+        self.key = EncryptionKey(
             self,
             "Key",
             description="Encrypts the guardrails of the AI gateway",
-            enable_key_rotation=True,
             removal_policy=self.removal_policy,
+            holder=Holder.BEDROCK,
         )
         self.guardrails: Mapping[str, DomainGuardrail] = {
             domain: DomainGuardrail(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ipaddress
 
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.acknowledgements import acknowledge
 from stacks.constructs.dns_firewall import DnsFirewall
 from stacks.constructs.egress_routes import route_through
 from stacks.constructs.encrypted_log_group import EncryptedLogGroup, allow_log_groups
+from stacks.constructs.encryption_key import EncryptionKey
 from stacks.constructs.network_firewall import NetworkFirewall
 from stacks.constructs.service_endpoints import ServiceEndpoints
 from stacks.environment_stack import EnvironmentStack
@@ -84,12 +84,11 @@ class NetworkStack(EnvironmentStack):
             self._guard_the_way_out()
         self._guard_names()
 
-    def _traffic_key(self) -> kms.Key:
-        key = kms.Key(
+    def _traffic_key(self) -> EncryptionKey:
+        key = EncryptionKey(
             self,
             "FlowLogKey",
             description="Encrypts the record of the AI gateway's traffic",
-            enable_key_rotation=True,
             removal_policy=self.removal_policy,
         )
         allow_log_groups(key)

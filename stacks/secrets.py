@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import aws_cdk as cdk
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from stacks.acknowledgements import acknowledge
 from stacks.constructs.encrypted_log_group import allow_log_groups
+from stacks.constructs.encryption_key import EncryptionKey, Holder
 from stacks.environment_stack import EnvironmentStack
 from stacks.settings import Environment
 
@@ -33,22 +33,20 @@ class SecretsStack(EnvironmentStack):
             description="Encryption keys, the AI gateway's own keys, and the providers' credentials",
             stateful=True,
         )
-        self.secrets_key = self._key("SecretsKey", "Encrypts the secrets of the AI gateway")
-        self.table_key = self._key("TableKey", "Encrypts the tables of the AI gateway")
-        self.log_key = self._key("LogKey", "Encrypts the log groups of the AI gateway")
+        self.secrets_key = self._key(
+            "SecretsKey", "Encrypts the secrets of the AI gateway", Holder.SECRETS_MANAGER
+        )
+        self.table_key = self._key("TableKey", "Encrypts the tables of the AI gateway", Holder.DYNAMODB)
+        self.log_key = self._key("LogKey", "Encrypts the log groups of the AI gateway", None)
         allow_log_groups(self.log_key)
         self.client_keys = self._generated("ClientKeys", "Keys that applications call the gateway with")
         self.admin_keys = self._generated("AdminKeys", "Keys that operators administer the gateway with")
         self.google = self._set_by_operator("Google", "Google service-account key")
         self.llama = self._set_by_operator("Llama", "API key of the Llama endpoint")
 
-    def _key(self, construct_id: str, description: str) -> kms.Key:
-        return kms.Key(
-            self,
-            construct_id,
-            description=description,
-            enable_key_rotation=True,
-            removal_policy=self.removal_policy,
+    def _key(self, construct_id: str, description: str, holder: Holder | None) -> EncryptionKey:
+        return EncryptionKey(
+            self, construct_id, description=description, removal_policy=self.removal_policy, holder=holder
         )
 
     def _generated(self, construct_id: str, description: str) -> secretsmanager.Secret:
@@ -56,7 +54,7 @@ class SecretsStack(EnvironmentStack):
             self,
             construct_id,
             description=description,
-            encryption_key=self.secrets_key,
+            encryption_key=self.secrets_key.policy_as_is,
             removal_policy=self.removal_policy,
             generate_secret_string=secretsmanager.SecretStringGenerator(
                 secret_string_template=json.dumps({"previous": ""}),
@@ -73,7 +71,7 @@ class SecretsStack(EnvironmentStack):
             self,
             construct_id,
             description=f"{description}; empty until an operator sets it",
-            encryption_key=self.secrets_key,
+            encryption_key=self.secrets_key.policy_as_is,
             removal_policy=self.removal_policy,
             secret_object_value={},
         )

@@ -3,7 +3,8 @@
     environment = load(Path("environments/production.toml"))
 
 `python -m stacks.settings check` lists every mistake of the environment files,
-`python -m stacks.settings schema` prints their JSON schema. Nothing here needs the CDK.
+`python -m stacks.settings schema` prints their JSON schema, `python -m stacks.settings bootstrap ENV` what
+`cdk bootstrap` is told. Nothing here needs the CDK.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from stacks.settings_providers import Bedrock, Google, Llama, Providers
 from stacks.settings_release import Release, ReleaseStrategy
 from stacks.settings_scaling import Scaling, ScheduledFloor
 from stacks.settings_sections import (
+    CDK_QUALIFIER,
     Architecture,
     Cache,
     Deployment,
@@ -82,6 +84,23 @@ class Environment(EnvironmentFile):
     def stack_prefix(self) -> str:
         """What every stack's name starts with, without the hyphen that follows."""
         return f"ai-orchestration-{self.name}"
+
+    @property
+    def bootstrap_arguments(self) -> tuple[str, ...]:
+        """What `cdk bootstrap` is told: which account and region, under which name, within which boundary."""
+        deployment = self.deployment
+        arguments = [
+            f"aws://{deployment.account}/{deployment.region}",
+            f"--qualifier={deployment.bootstrap_qualifier}",
+        ]
+        if deployment.bootstrap_qualifier != CDK_QUALIFIER:
+            arguments.append(f"--toolkit-stack-name=CDKToolkit-{deployment.bootstrap_qualifier}")
+        if deployment.permissions_boundary:
+            arguments += [
+                f"--custom-permissions-boundary={deployment.permissions_boundary}",
+                "--apply-permissions-boundary-to-all-roles",
+            ]
+        return tuple(arguments)
 
     @property
     def provider_hosts(self) -> tuple[str, ...]:

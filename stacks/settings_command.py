@@ -1,9 +1,10 @@
-"""The command line of the settings: `python -m stacks.settings check|schema`."""
+"""The command line of the settings: `python -m stacks.settings check|schema|bootstrap`."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.command == "schema":
         print(schema(options.of))
         return 0
+    if options.command == "bootstrap":
+        return _bootstrap(options.folder, options.environment)
     return _check(options.folder, options.environments or environment_names(options.folder))
 
 
@@ -48,6 +51,16 @@ def _check(folder: Path, names: Sequence[str]) -> int:
     return 0
 
 
+def _bootstrap(folder: Path, name: str) -> int:
+    try:
+        arguments = load(folder / f"{name}.toml").bootstrap_arguments
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(*map(shlex.quote, arguments))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stacks.settings", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -56,4 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--folder", type=Path, default=ENVIRONMENTS)
     of_schema = commands.add_parser("schema", help="print the JSON schema")
     of_schema.add_argument("of", nargs="?", choices=sorted(_SCHEMAS), default="environment")
+    of_bootstrap = commands.add_parser("bootstrap", help="print the arguments of `cdk bootstrap`")
+    of_bootstrap.add_argument("environment", metavar="ENV")
+    of_bootstrap.add_argument("--folder", type=Path, default=ENVIRONMENTS)
     return parser

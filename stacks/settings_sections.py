@@ -48,6 +48,10 @@ _TAG = r"^[a-zA-Z0-9 ._:/=+@-]{1,256}$"
 """Not every service takes other letters in a tag; Bedrock does not."""
 
 
+CDK_QUALIFIER = "hnb659fds"
+"""What the CDK names its bootstrap resources with where nobody says otherwise."""
+
+
 class Deployment(Section):
     """Where the environment lives and how careful a deploy has to be."""
 
@@ -73,6 +77,19 @@ class Deployment(Section):
     stateful_protection: bool = Field(
         description="Termination protection on stateful stacks; tables, keys and logs outlive their stack. "
         "Must be true in production. False lets `cdk destroy` delete data.",
+    )
+    permissions_boundary: str | None = Field(
+        default=None,
+        pattern=r"^([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,128}$",
+        description="Name, with its path, of an IAM policy in the account that no role of the environment "
+        "may exceed, those of the CDK's bootstrap included. It must exist before `make bootstrap`. Without "
+        "it roles have no boundary.",
+    )
+    bootstrap_qualifier: str = Field(
+        default=CDK_QUALIFIER,
+        pattern=r"^[a-z0-9]{1,10}$",
+        description="Tells the CDK's bootstrap resources of this environment from others in the account; the "
+        "default is the CDK's own. Changing it needs `make bootstrap` before the next deploy.",
     )
 
 

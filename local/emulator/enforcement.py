@@ -12,11 +12,16 @@ from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
 
+from local.emulator import function_logs, further_checks
+
 
 def complete() -> None:
     """Install the completions. Must run before the emulator's application is imported."""
     _treat_loopback_as_secure()
     _name_resources()
+    _name_roles_of_sessions()
+    further_checks.complete()
+    function_logs.complete()
 
 
 def _treat_loopback_as_secure() -> None:
@@ -32,13 +37,32 @@ def _treat_loopback_as_secure() -> None:
     iam_evaluator.pin_request_origin = pin_as_secure
 
 
+def _name_roles_of_sessions() -> None:
+    """`aws:PrincipalArn` of a session is the ARN of its role.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    resolve = iam_evaluator._resolve_condition_key
+
+    def resolve_role(key: str, context: Any) -> Any:  # noqa: ANN401  (the emulator is untyped)
+        if key.lower() == "aws:principalarn" and ":assumed-role/" in context.principal_arn:
+            from ministack.services import iam
+
+            role = iam._roles.get(iam_evaluator._role_name_from_assumed_arn(context.principal_arn)) or {}
+            return role.get("Arn", context.principal_arn)
+        return resolve(key, context)
+
+    iam_evaluator._resolve_condition_key = resolve_role
+
+
 _RESOURCES: Mapping[str, tuple[str, str]] = {
     "ecr": ("repositoryNames", "arn:aws:ecr:{region}:{account}:repository/{name}"),
     "ssm": ("Path", "arn:aws:ssm:{region}:{account}:parameter/{name}"),
 }
 """Service → the request member that names the resource, and the ARN made of it.
 
-DescribeRepositories and GetParametersByPath name theirs in members the emulator does not read.
+DescribeRepositories and GetParametersByPath name theirs in members the emulator does not read; a log
+group's requests also name a stream.
 """
 
 
@@ -56,6 +80,8 @@ def _name_resources() -> None:
         account_id: str,
     ) -> str:
         resource = str(extract(service, method, path, headers, body, query_params, region, account_id))
+        if service == "logs" and ":log-group:" in resource:
+            return f"{resource}:log-stream:{''.join(_named(body, 'logStreamName'))}"
         if resource != "*" or service not in _RESOURCES:
             return resource
         member, arn = _RESOURCES[service]

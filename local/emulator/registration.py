@@ -14,6 +14,7 @@ from local.emulator import (
     guardrails,
     network,
     secrets,
+    tables,
     tasks,
     web_firewall,
 )
@@ -24,7 +25,18 @@ _NATIVE = frozenset(provisioners._RESOURCE_HANDLERS)
 def additional_handlers() -> dict[str, dict[str, Any]]:
     """Every handler this project adds or completes, by resource type."""
     combined: dict[str, dict[str, Any]] = {}
-    for module in (network, firewall, web_firewall, guardrails, secrets, cache, tasks, alarms, accepted):
+    for module in (
+        network,
+        firewall,
+        web_firewall,
+        guardrails,
+        secrets,
+        tables,
+        cache,
+        tasks,
+        alarms,
+        accepted,
+    ):
         combined |= module.handlers()
     return combined
 

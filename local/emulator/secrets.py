@@ -2,7 +2,7 @@
 
 The native handler of `AWS::SecretsManager::Secret` yields the name for `Ref`, where AWS yields the
 ARN (policies and environments rely on it), and draws generated values without regard to the
-exclusions the template asks for.
+exclusions the template asks for. It also drops the key that encrypts the secret.
 """
 
 from __future__ import annotations
@@ -58,7 +58,16 @@ def _with_value(properties: Properties) -> dict[str, Any]:
 
 def _create_secret(logical_id: str, properties: Properties, stack_name: str) -> Provisioned:
     _name, attributes = _NATIVE["create"](logical_id, _with_value(properties), stack_name)
+    _encrypt(attributes["Arn"], properties)
     return attributes["Arn"], attributes
+
+
+def _encrypt(arn: str, properties: Properties) -> None:
+    """Note the key the template names; the emulator's UpdateSecret does not."""
+    from ministack.services import secretsmanager
+
+    _name, secret = secretsmanager._resolve(arn)
+    secret["KmsKeyId"] = properties.get("KmsKeyId")
 
 
 def _update_secret(

@@ -18,6 +18,7 @@ import msgspec
 from aiohttp import web
 
 from local.providers import control, credentials
+from local.providers.authority import Authority
 from local.providers.bedrock import Bedrock
 from local.providers.behaviour import Behaviour, Behaviours, Fault, reply_of
 from local.providers.exchange import Asked, KnownCredentials, Received, RefusalError, Wire
@@ -35,7 +36,8 @@ _SECRET = frozenset({"authorization", "x-amz-security-token", "x-goog-api-key"})
 class Simulation:
     """The providers' shared state: how they behave, whom they know, what they received."""
 
-    def __init__(self) -> None:
+    def __init__(self, authority: Authority) -> None:
+        self._authority = authority
         self.behaviours = Behaviours()
         self.known = KnownCredentials()
         self.received: deque[dict[str, object]] = deque(maxlen=_REMEMBERED_REQUESTS)
@@ -64,7 +66,7 @@ class Simulation:
     async def _bedrock(self, request: web.Request) -> web.StreamResponse:
         received = await _received(request)
         model = unquote(received.raw_path.split("/")[2])
-        return await self._serve(request, received, _BEDROCK, model)
+        return await self._serve(request, received, _BEDROCK, model, await self._authority.refusal(received))
 
     async def _google(self, request: web.Request) -> web.StreamResponse:
         received = await _received(request)
@@ -88,10 +90,16 @@ class Simulation:
         return await send(request, behaviour.fault, 200, {}, answer)
 
     async def _serve(
-        self, request: web.Request, received: Received, wire: Wire, model: str
+        self,
+        request: web.Request,
+        received: Received,
+        wire: Wire,
+        model: str,
+        refused_by_iam: RefusalError | None = None,
     ) -> web.StreamResponse:
         behaviour = self.behaviours.take(wire.name, model)
         problem, asked = self._judge(received, wire, model)
+        problem = problem or refused_by_iam
         self._remember(received, wire, model, problem)
         if behaviour.latency_ms:
             await asyncio.sleep(behaviour.latency_ms / 1000)
@@ -129,11 +137,21 @@ class Simulation:
         )
 
 
-async def serve(port: int, *, host: str = "127.0.0.1") -> tuple[web.AppRunner, int]:
-    """Start the providers on loopback; returns the runner, to be cleaned up, and the port in use."""
-    runner = web.AppRunner(
-        Simulation().application(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0
-    )
+async def serve(
+    port: int, *, host: str = "127.0.0.1", bedrock_authority: str | None = None
+) -> tuple[web.AppRunner, int]:
+    """Start the providers on loopback; returns the runner, to be cleaned up, and the port in use.
+
+    `bedrock_authority` is the address of an emulated AWS that judges who may invoke which model.
+    """
+    authority = Authority(bedrock_authority)
+    application = Simulation(authority).application()
+
+    async def close(_: web.Application) -> None:
+        await authority.close()
+
+    application.on_cleanup.append(close)
+    runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, host, port)
     await site.start()

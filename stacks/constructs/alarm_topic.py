@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
+
+from stacks.constructs.encryption_key import EncryptionKey
 
 _ALARMS = "cloudwatch.amazonaws.com"
 
@@ -23,11 +24,10 @@ class AlarmTopic(sns.Topic):
         email: str | None,
         removal_policy: cdk.RemovalPolicy,
     ) -> None:
-        key = kms.Key(
+        key = EncryptionKey(
             scope,
             f"{construct_id}Key",
             description="Encrypts the alarms of the AI gateway",
-            enable_key_rotation=True,
             removal_policy=removal_policy,
         )
         super().__init__(scope, construct_id, master_key=key, enforce_ssl=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aws_cdk import aws_iam as iam
 
@@ -16,12 +16,21 @@ EU_DESTINATION_REGIONS = (
     "eu-west-1",
     "eu-west-3",
 )
-"""Regions that an `eu.` profile may route to,
-https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html"""
+"""Every region in the EU that a profile routes to."""
+
+DESTINATION_REGIONS: Mapping[str, tuple[str, ...]] = {
+    "eu.anthropic.claude-haiku-4-5-20251001-v1:0": EU_DESTINATION_REGIONS,
+    "eu.anthropic.claude-sonnet-4-5-20250929-v1:0": EU_DESTINATION_REGIONS,
+    "eu.meta.llama3-2-3b-instruct-v1:0": ("eu-central-1", "eu-west-1", "eu-west-3"),
+}
+"""Inference profile → the regions it may route to, when called from one of them.
+
+They differ by model: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
+Called from London or Zurich, a profile named `eu.` may also stay there, which is not in the EU."""
 
 
-PROFILES_ELSEWHERE = ("apac", "au", "ca", "global", "jp", "us", "us-gov")
-"""First parts of the profiles that leave the EU; a foundation model starts with its vendor instead."""
+PARTS_OF_THE_WORLD = ("apac", "au", "ca", "eu", "global", "in", "jp", "sa", "us", "us-gov")
+"""First parts of inference profiles; the id of a foundation model starts with its vendor instead."""
 
 
 def invoke_statements(
@@ -29,21 +38,15 @@ def invoke_statements(
 ) -> list[iam.PolicyStatement]:
     """Statements that allow invoking the Bedrock models among `models`; none where there are none.
 
-    A model behind an `eu.` inference profile is allowed in each region the profile routes to, but only
-    through the profile: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
+    A model behind an inference profile is allowed in each region the profile routes to, but only through
+    the profile: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
 
     Raises:
-        ValueError: for a profile of another part of the world, whose destinations are not known here.
+        ValueError: for a profile whose destinations are not known, or that `region` cannot call.
     """
     invocation_ids = sorted({model.invocation_id for model in models if model.provider == "bedrock"})
-    for invocation_id in invocation_ids:
-        if invocation_id.split(".")[0] in PROFILES_ELSEWHERE:
-            raise ValueError(
-                f"{invocation_id} is an inference profile outside the EU, whose destinations are unknown. "
-                "Declare the eu. profile, or the foundation model of the region."
-            )
-    profiles = [invocation_id for invocation_id in invocation_ids if invocation_id.startswith("eu.")]
-    direct = [invocation_id for invocation_id in invocation_ids if not invocation_id.startswith("eu.")]
+    profiles = [invocation_id for invocation_id in invocation_ids if _is_profile(invocation_id)]
+    direct = [invocation_id for invocation_id in invocation_ids if not _is_profile(invocation_id)]
     statements = [
         statement
         for profile in profiles
@@ -54,13 +57,28 @@ def invoke_statements(
     return statements
 
 
+def _is_profile(invocation_id: str) -> bool:
+    return invocation_id.split(".")[0] in PARTS_OF_THE_WORLD
+
+
 def _through_profile(profile: str, *, region: str, account: str) -> tuple[iam.PolicyStatement, ...]:
+    destinations = DESTINATION_REGIONS.get(profile)
+    if destinations is None:
+        raise ValueError(
+            f"The destinations of the inference profile {profile} are not known, so no permission can name "
+            "them. Look them up at AWS and add them to DESTINATION_REGIONS in stacks/constructs/"
+            "bedrock_access.py, or declare another profile or the foundation model of the region."
+        )
+    if region not in destinations:
+        raise ValueError(
+            f"{region} cannot call the inference profile {profile}. "
+            f"Deploy to one of {', '.join(destinations)}, or do not declare the model."
+        )
     profile_arn = f"arn:aws:bedrock:{region}:{account}:inference-profile/{profile}"
-    destinations = [
-        _foundation_model(destination, profile.removeprefix("eu.")) for destination in EU_DESTINATION_REGIONS
-    ]
+    model_id = profile.partition(".")[2]
+    models = [_foundation_model(destination, model_id) for destination in destinations]
     only_through_it = {"StringEquals": {"bedrock:InferenceProfileArn": profile_arn}}
-    return _invoke([profile_arn]), _invoke(destinations, conditions=only_through_it)
+    return _invoke([profile_arn]), _invoke(models, conditions=only_through_it)
 
 
 def _invoke(

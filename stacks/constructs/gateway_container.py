@@ -13,6 +13,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stacks.acknowledgements import acknowledge
+from stacks.constructs.gateway_permissions import GatewayExecutionRole
 from stacks.settings import Architecture, Environment
 
 IMAGE_DIRECTORY = Path(__file__).parents[2] / "gateway_image"
@@ -36,6 +37,12 @@ class GatewayContainer(Construct):
         log_group: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, construct_id)
+        image = ecr_assets.DockerImageAsset(
+            self, "Image", directory=str(IMAGE_DIRECTORY), platform=_image_platform(environment)
+        )
+        execution_role = GatewayExecutionRole(
+            self, "ExecutionRole", repository=image.repository, log_group=log_group
+        )
         self.task_definition = ecs.FargateTaskDefinition(
             self,
             "Task",
@@ -46,14 +53,13 @@ class GatewayContainer(Construct):
                 operating_system_family=ecs.OperatingSystemFamily.LINUX,
             ),
             task_role=task_role,
+            execution_role=execution_role.without_policy_updates(),
         )
+        # Nothing else tells CloudFormation that a task cannot start before its permissions are there.
+        self.task_definition.node.add_dependency(execution_role)
         self.task_definition.add_container(
             CONTAINER,
-            image=ecs.ContainerImage.from_docker_image_asset(
-                ecr_assets.DockerImageAsset(
-                    self, "Image", directory=str(IMAGE_DIRECTORY), platform=_image_platform(environment)
-                )
-            ),
+            image=ecs.ContainerImage.from_docker_image_asset(image),
             environment=dict(variables),
             port_mappings=[ecs.PortMapping(container_port=PORT)],
             logging=ecs.LogDriver.aws_logs(
@@ -75,13 +81,6 @@ class GatewayContainer(Construct):
             self.task_definition,
             "AwsSolutions-ECS2",
             reason="The variables hold names, addresses and limits. Secrets are named by ARN only.",
-        )
-        execution_role = self.task_definition.obtain_execution_role()
-        assert isinstance(execution_role, iam.Role)  # noqa: S101 - created by the task definition
-        acknowledge(
-            execution_role,
-            "AwsSolutions-IAM5[Resource::*]",
-            reason="ecr:GetAuthorizationToken knows no resource; pulling is limited to one repository.",
         )
 
 

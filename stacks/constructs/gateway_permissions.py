@@ -1,18 +1,26 @@
-"""What the gateway's task may do: the actions it uses, on the resources it uses them on."""
+"""What the gateway's task may do, and what ECS may do to start it: each action on what it is used on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from stacks.acknowledgements import acknowledge
 from stacks.constructs.bedrock_access import invoke_statements
 from stacks.declared_models import DeclaredModel
 from stacks.environment_stack import EnvironmentStack
+from stacks.wildcard_resources import ROLES as UNSCOPABLE
+
+_ECS_TASKS = "ecs-tasks.amazonaws.com"
+_REGISTRY_TOKEN = "ecr:GetAuthorizationToken"  # noqa: S105 - an action
 
 
 class GatewayTaskRole(iam.Role):
@@ -34,7 +42,7 @@ class GatewayTaskRole(iam.Role):
         super().__init__(
             scope,
             construct_id,
-            assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
+            assumed_by=iam.ServicePrincipal(_ECS_TASKS),
             description="What the AI gateway itself may do",
         )
         stack = EnvironmentStack.of(self)
@@ -50,6 +58,65 @@ class GatewayTaskRole(iam.Role):
         ]
         for statement in statements:
             self.add_to_policy(statement)
+
+
+class GatewayExecutionRole(iam.Role):
+    """The role with which ECS fetches the image and writes the container's log, and nothing more.
+
+    The CDK would also let it ask for the availability of layers, which only pushing needs:
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/security-iam-awsmanpol.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        repository: ecr.IRepository,
+        log_group: logs.ILogGroup,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            assumed_by=iam.ServicePrincipal(_ECS_TASKS),
+            description="What ECS may do to start the AI gateway",
+        )
+        for statement in (
+            _allow(_REGISTRY_TOKEN, on=["*"]),
+            _allow("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", on=[repository.repository_arn]),
+            _allow("logs:CreateLogStream", "logs:PutLogEvents", on=[log_group.log_group_arn]),
+        ):
+            self.add_to_policy(statement)
+        acknowledge(
+            self,
+            "AwsSolutions-IAM5[Resource::*]",
+            reason=f"{_REGISTRY_TOKEN}: {UNSCOPABLE[_REGISTRY_TOKEN]}",
+        )
+
+
+def only_read_by(reader: iam.IRole, secret: secretsmanager.ISecret) -> None:
+    """Deny everybody else the value of `secret`, whatever their own policies allow.
+
+    The statement lives in the reader's stack, which knows both. Operators go on putting values.
+    """
+    secretsmanager.CfnResourcePolicy(
+        cdk.Stack.of(reader),
+        f"OnlyReader{secret.node.id}",
+        secret_id=secret.secret_arn,
+        block_public_policy=True,
+        resource_policy=iam.PolicyDocument(
+            statements=[
+                iam.PolicyStatement(
+                    sid="OnlyTheGatewayReads",
+                    effect=iam.Effect.DENY,
+                    principals=[iam.AnyPrincipal()],
+                    actions=["secretsmanager:GetSecretValue"],
+                    resources=[secret.secret_arn],
+                    conditions={"ArnNotEquals": {"aws:PrincipalArn": reader.role_arn}},
+                )
+            ]
+        ),
+    )
 
 
 def _allow(*actions: str, on: Sequence[str]) -> iam.PolicyStatement:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,11 +19,17 @@ from tests.stacks.synthesis import ENVIRONMENT_NAMES, Synthesis, load_environmen
 def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Synthesis]:
     """Gives an environment's templates by its name."""
 
-    @cache
     def once(name: str) -> Synthesis:
-        return synthesise(load_environment(name), tmp_path_factory.mktemp("assemblies") / name)
+        if name not in _SYNTHESISED:
+            directory = tmp_path_factory.mktemp("assemblies") / name
+            _SYNTHESISED[name] = synthesise(load_environment(name), directory)
+        return _SYNTHESISED[name]
 
     return once
+
+
+_SYNTHESISED: dict[str, Synthesis] = {}
+"""Shared by every folder whose conftest takes these fixtures over."""
 
 
 @pytest.fixture(scope="session")

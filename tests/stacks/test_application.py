@@ -64,29 +64,15 @@ WITHOUT_TAGS = {
     "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
     "AWS::SNS::TopicPolicy",
+    "AWS::SecretsManager::ResourcePolicy",
     "AWS::WAFv2::LoggingConfiguration",
     "AWS::WAFv2::WebACLAssociation",
 }
 """Types that CloudFormation cannot tag."""
 
-UNSCOPABLE = {"ecr:GetAuthorizationToken"}
-"""Actions that know no resource, https://docs.aws.amazon.com/service-authorization/latest/reference/"""
-
 
 def as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def identity_statements(synthesis: Synthesis) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every statement that gives a role permissions, with the resource that carries it."""
-    for resource in synthesis.resources():
-        documents = []
-        if resource.type in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
-            documents.append(resource.properties["PolicyDocument"])
-        documents += [policy["PolicyDocument"] for policy in resource.properties.get("Policies", [])]
-        for document in documents:
-            for statement in document["Statement"]:
-                yield resource.name, statement
 
 
 def tags(resource: Resource) -> dict[str, str]:
@@ -172,25 +158,6 @@ def test_everything_that_can_be_tagged_is(every_environment: Synthesis) -> None:
 
 
 # ---- permissions ----
-
-
-def test_no_permission_has_a_wildcard_action(every_environment: Synthesis) -> None:
-    wildcards = [
-        (name, action)
-        for name, statement in identity_statements(every_environment)
-        for action in as_list(statement["Action"])
-        if "*" in action
-    ]
-    assert wildcards == []
-
-
-def test_no_permission_reaches_every_resource(every_environment: Synthesis) -> None:
-    reaching = [
-        (name, statement["Action"])
-        for name, statement in identity_statements(every_environment)
-        if "*" in as_list(statement["Resource"]) and not set(as_list(statement["Action"])) <= UNSCOPABLE
-    ]
-    assert reaching == []
 
 
 def test_no_role_has_a_policy_that_somebody_else_maintains(every_environment: Synthesis) -> None:

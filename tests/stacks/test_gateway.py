@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from stacks.constructs.bedrock_access import EU_DESTINATION_REGIONS, invoke_statements
+from stacks.constructs.bedrock_access import DESTINATION_REGIONS, invoke_statements
 from stacks.declared_models import DeclaredModel, load_models
 from stacks.settings import Architecture, Environment
+from stacks.settings_residency import EU_REGIONS
 from tests.stacks.synthesis import (
     ENVIRONMENTS,
     ROOT,
@@ -211,7 +212,8 @@ def test_every_declared_bedrock_model_may_be_invoked_in_the_eu_and_only_through_
         ]
         model_id = profile.split("/eu.")[1]
         assert set(destinations) == {
-            f"arn:aws:bedrock:{region}::foundation-model/{model_id}" for region in EU_DESTINATION_REGIONS
+            f"arn:aws:bedrock:{region}::foundation-model/{model_id}"
+            for region in DESTINATION_REGIONS[f"eu.{model_id}"]
         }
 
 
@@ -236,9 +238,21 @@ def test_a_model_without_a_profile_may_be_invoked_in_the_region_alone() -> None:
     assert statement.resources == ["arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0"]
 
 
-def test_a_profile_that_leaves_the_eu_is_refused() -> None:
-    with pytest.raises(ValueError, match="outside the EU"):
-        invoke_statements([bedrock_model("global.model")], region="eu-west-1", account="1")
+@pytest.mark.parametrize("part", ["global", "us", "eu"])
+def test_a_profile_whose_destinations_nobody_looked_up_is_refused(part: str) -> None:
+    with pytest.raises(ValueError, match=f"{part}.meta.unheard-of are not known"):
+        invoke_statements([bedrock_model(f"{part}.meta.unheard-of")], region="eu-west-1", account="1")
+
+
+def test_a_profile_that_the_region_cannot_call_is_refused() -> None:
+    with pytest.raises(ValueError, match="eu-north-1 cannot call"):
+        invoke_statements(
+            [bedrock_model("eu.meta.llama3-2-3b-instruct-v1:0")], region="eu-north-1", account="1"
+        )
+
+
+def test_no_profile_routes_out_of_the_eu() -> None:
+    assert {region for regions in DESTINATION_REGIONS.values() for region in regions} <= EU_REGIONS
 
 
 def test_nothing_may_be_invoked_where_bedrock_is_disabled(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""Every permission whose resource is or contains a wildcard, with the reason: the one place they are listed.
+
+A test holds all templates of all environments to it, in both directions. A wildcard in a statement that
+denies is not listed: it takes away more, not less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+ROLES: Mapping[str, str] = {
+    "ecr:GetAuthorizationToken": "A registry token belongs to no repository; pulling is limited to one.",
+}
+"""Action → reason, for the permissions of roles. The resource of each is `*`.
+
+The services' authorization reference says which actions know no resource:
+https://docs.aws.amazon.com/service-authorization/latest/reference/"""
+
+RESOURCE_POLICIES: Mapping[str, str] = {
+    "AWS::EC2::VPCEndpoint": "An endpoint narrows what roles may do by itself; names that AWS invents at "
+    "deployment are known by their beginning.",
+    "AWS::KMS::Key": "In a key policy * is the key itself; nothing else can be written without a circle.",
+    "AWS::S3::BucketPolicy": "Load balancers choose the names of the objects below the account's own prefix.",
+}
+"""Type → reason, for policies that belong to a resource and speak of it alone."""
