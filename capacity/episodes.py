@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from capacity.findings import minutes_text, time_text
-from capacity.simulation import Outcome, Run
-from capacity.target_tracking import PERIOD_S
+from capacity.simulation import Outcome, Run, metrics_of_one_task, policies
+from capacity.traffic import Minute
 
 GAP_MINUTES = 10
 """Minutes of peace that end an episode."""
@@ -72,11 +72,17 @@ def misses(run: Run, outcome: Outcome) -> bool:
     return late or outcome.throttled_requests >= 1
 
 
-def tasks_for(run: Run, requests_per_s: float) -> int:
+def tasks_by_policy(run: Run, minute: Minute) -> Mapping[str, float]:
+    """The tasks, unrounded, at which each policy sees its target, by the policy's setting."""
+    values = metrics_of_one_task(run.task, minute)
+    return {
+        policy.key: value / policy.target for policy, value in zip(policies(run.scaling), values, strict=True)
+    }
+
+
+def tasks_for(run: Run, minute: Minute) -> int:
     """Tasks at which every policy sees at most its target."""
-    cpu = run.task.cpu_percent(requests_per_s) / run.scaling.cpu_target_percent
-    requests = requests_per_s * PERIOD_S / run.scaling.requests_per_task_per_minute
-    return max(1, math.ceil(max(cpu, requests) - 1e-9))
+    return max(1, math.ceil(max(tasks_by_policy(run, minute).values()) - 1e-9))
 
 
 def tasks_that_keep_up(run: Run, requests_per_s: float) -> int:

@@ -18,6 +18,7 @@ from capacity.answer_time import p95_ms
 from capacity.fleet import Fleet
 from capacity.floors import FloorChange, floor_changes
 from capacity.queueing import Sojourn, highest_stationary_utilisation
+from capacity.setting_keys import CPU_KEY, IN_FLIGHT_KEY, REQUESTS_KEY
 from capacity.target_tracking import PERIOD_S, Cooldowns, Decision, Policy, TargetTracking
 from capacity.throughput import TaskThroughput
 from capacity.traffic import Minute, Traffic
@@ -26,16 +27,13 @@ from stacks.settings import Scaling
 STEP_S = 5
 STEPS = PERIOD_S // STEP_S
 
-CPU_KEY = "scaling.cpu_target_percent"
-REQUESTS_KEY = "scaling.requests_per_task_per_minute"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What one minute was like. Counts of tasks are those at its worst: fewest in service, most paid."""
 
     at: datetime.datetime
-    requests_per_s: float
+    minute: Minute
     tasks_in_service: int
     tasks_paid: float
     tasks_desired: int
@@ -47,9 +45,18 @@ class Outcome:
     waiting_requests: float
     added_p95_ms: float
     p95_ms: float
-    provider_p95_ms: float
     throttled_requests: float
     in_flight_per_task: float
+
+    @property
+    def requests_per_s(self) -> float:
+        """The load."""
+        return self.minute.requests_per_s
+
+    @property
+    def provider_p95_ms(self) -> float:
+        """What the providers alone would take."""
+        return self.minute.duration.p95_ms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +87,14 @@ def policies(scaling: Scaling) -> Sequence[Policy]:
     return (
         Policy(key=CPU_KEY, target=scaling.cpu_target_percent),
         Policy(key=REQUESTS_KEY, target=scaling.requests_per_task_per_minute),
+        Policy(key=IN_FLIGHT_KEY, target=scaling.in_flight_requests_per_task),
     )
+
+
+def metrics_of_one_task(task: TaskThroughput, minute: Minute) -> Sequence[float]:
+    """What the policies would see, in their order, if one task had all the requests and time to spare."""
+    rate = minute.requests_per_s
+    return (task.cpu_percent(rate), rate * PERIOD_S, rate * minute.duration.mean_ms / 1000)
 
 
 def _floor_at(floors: Sequence[FloorChange], at: datetime.datetime, scaling: Scaling) -> int:
@@ -116,7 +130,7 @@ class _Service:
             minimum=floor,
             maximum=scaling.tasks_maximum,
         )
-        self._scaler.start_with(self._metrics(first.requests_per_s))
+        self._scaler.start_with(metrics_of_one_task(task, first))
         self._fleet = Fleet(
             in_service=self._scaler.desired, start_s=task.start_s, drain_time_s=scaling.drain_time_s
         )
@@ -132,15 +146,13 @@ class _Service:
         for step in range(STEPS):
             self._step(minute.requests_per_s, start_s + step * STEP_S, counts)
         end_s = start_s + PERIOD_S
+        sojourn = self._station.at(min(counts.highest_load, self._highest))
         cpu_percent = 100 * counts.busy_cpu_s / counts.reserved_cpu_s
-        self._scaler.publish((cpu_percent, counts.arrived_per_task))
+        in_flight = self._in_flight_per_task(minute, counts, sojourn)
+        self._scaler.publish((cpu_percent, counts.arrived_per_task, in_flight))
         decision = self._scaler.decide(end_s)
         self._fleet.aim_at(decision.desired, end_s)
-        return self._outcome(at, minute, counts, cpu_percent, decision)
-
-    def _metrics(self, requests_per_s: float) -> Sequence[float]:
-        """What the policies would see if one task had all the requests."""
-        return (self._task.cpu_percent(requests_per_s), requests_per_s * PERIOD_S)
+        return self._outcome(at, minute, counts, sojourn, decision)
 
     def _step(self, requests_per_s: float, now_s: float, counts: _Counts) -> None:
         self._fleet.advance(now_s)
@@ -169,10 +181,9 @@ class _Service:
         at: datetime.datetime,
         minute: Minute,
         counts: _Counts,
-        cpu_percent: float,
+        sojourn: Sojourn,
         decision: Decision,
     ) -> Outcome:
-        sojourn = self._station.at(min(counts.highest_load, self._highest))
         tasks = counts.fewest_tasks
         waiting = sojourn.mean_wait_s * min(minute.requests_per_s, tasks * self._station.requests_per_s) + (
             counts.backlog_request_s / PERIOD_S
@@ -180,25 +191,25 @@ class _Service:
         backlog_s = counts.longest_backlog_wait_s
         return Outcome(
             at=at,
-            requests_per_s=minute.requests_per_s,
+            minute=minute,
             tasks_in_service=tasks,
             tasks_paid=counts.paid_task_s / PERIOD_S,
             tasks_desired=decision.desired,
             tasks_wanted=decision.wanted,
             tasks_floor=self._scaler.minimum,
             deciding_key=decision.key,
-            cpu_percent=cpu_percent,
+            cpu_percent=100 * counts.busy_cpu_s / counts.reserved_cpu_s,
             load_percent=100 * counts.highest_load,
             waiting_requests=waiting,
             added_p95_ms=1000 * (backlog_s + sojourn.quantile_s(0.95)),
             p95_ms=1000 * backlog_s + p95_ms(minute.duration, sojourn),
-            provider_p95_ms=minute.duration.p95_ms,
             throttled_requests=counts.throttled,
-            in_flight_per_task=self._in_flight(minute, sojourn, backlog_s, tasks),
+            in_flight_per_task=self._in_flight_per_task(minute, counts, sojourn),
         )
 
     @staticmethod
-    def _in_flight(minute: Minute, sojourn: Sojourn, backlog_s: float, tasks: int) -> float:
-        """Requests being answered by a task, by Little's law."""
-        duration_s = minute.duration.mean_ms / 1000 + sojourn.mean_s + backlog_s
-        return minute.requests_per_s * duration_s / tasks
+    def _in_flight_per_task(minute: Minute, counts: _Counts, sojourn: Sojourn) -> float:
+        """Requests being answered by a task, averaged, by Little's law: those let in, and the backlog."""
+        let_in_per_s = minute.requests_per_s - counts.throttled / PERIOD_S
+        answering = let_in_per_s * (minute.duration.mean_ms / 1000 + sojourn.mean_s)
+        return (answering + counts.backlog_request_s / PERIOD_S) / counts.fewest_tasks

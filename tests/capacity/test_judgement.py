@@ -130,12 +130,20 @@ def test_tasks_that_come_and_go_are_noted() -> None:
     assert "times tasks were stopped and others started" in flapping.why
 
 
-def test_a_request_target_far_below_what_cpu_allows_is_noted() -> None:
-    note = the(
-        judge(run([10] * 30, requests_per_task_per_minute=3000)), "scaling.requests_per_task_per_minute"
-    )
-    assert "at 5 % CPU" in note.why
+def test_a_request_target_that_decides_long_before_cpu_is_noted() -> None:
+    key = "scaling.requests_per_task_per_minute"
+    note = the(judge(run([10] * 30, requests_per_task_per_minute=3000)), key)
+    assert "at 5 % CPU, 10.0 times earlier than scaling.cpu_target_percent" in note.why
     assert "towards 30000" in note.fix
+
+
+def test_a_request_target_that_decides_long_before_open_answers_is_measured_by_them() -> None:
+    key = "scaling.requests_per_task_per_minute"
+    findings = judge(run([10] * 30, requests_per_task_per_minute=3000, in_flight_requests_per_task=300))
+    note = the(findings, key)
+    assert "earlier than scaling.in_flight_requests_per_task" in note.why
+    proposed = int(note.fix.split("towards ")[1].split(",")[0])
+    assert 3000 < proposed < 30_000
 
 
 def test_a_request_target_above_what_a_task_can_serve_is_noted() -> None:
@@ -150,3 +158,10 @@ def test_repeated_occasions_are_told_once() -> None:
     rates = ([800] * 40 + [4000] * 6) * 3 + [800]
     burst = the(warnings(run(rates, scale_in_cooldown_s=120)), "scaling.cpu_target_percent")
     assert "more such occasion" in burst.why
+
+
+def test_a_burst_on_tasks_that_were_counted_by_open_answers_blames_that_setting() -> None:
+    rates = [800] * 20 + [6000] * 30
+    burst = the(warnings(run(rates, in_flight_requests_per_task=600)), "scaling.in_flight_requests_per_task")
+    assert burst.at == minute(20)
+    assert "on 3 tasks" in burst.why

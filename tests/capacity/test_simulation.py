@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capacity.queueing import Station
+from capacity.simulation import simulate
 from capacity.target_tracking import PERIOD_S
-from capacity.traffic import Duration
-from tests.capacity.sections import ANSWER, run, section, task
+from capacity.traffic import Duration, Minute, Traffic
+from tests.capacity.sections import ANSWER, MONDAY, TASK, run, section, task
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,17 @@ def test_scaling_in_takes_its_time_and_drains() -> None:
 def test_a_plan_begins_in_the_steady_state_of_its_first_minute() -> None:
     outcomes = run([1900] * 5).outcomes
     assert [outcome.tasks_in_service for outcome in outcomes] == [4] * 5
+
+
+def test_slow_providers_alone_bring_more_tasks() -> None:
+    quick, slow = Duration(1000, 2000), Duration(4000, 8000)
+    minutes = [Minute(300, quick)] * 20 + [Minute(300, slow)] * 15
+    scaling = section(in_flight_requests_per_task=400)
+    outcomes = simulate(scaling, TASK, Traffic(name="test", start=MONDAY, minutes=minutes)).outcomes
+    assert outcomes[19].tasks_in_service == 2
+    assert outcomes[-1].tasks_in_service == 4
+    assert outcomes[24].deciding_key == "scaling.in_flight_requests_per_task"
+    assert outcomes[-1].in_flight_per_task == pytest.approx(300 * slow.mean_ms / 1000 / 4, rel=0.001)
 
 
 @settings(max_examples=40, deadline=None)

@@ -56,8 +56,8 @@ def test_times_in_any_usual_form_mean_the_same_minute(tmp_path: Path, stamps: tu
 
 
 def test_a_byte_order_mark_other_columns_and_blank_lines_do_no_harm(tmp_path: Path) -> None:
-    rows = ["region,P50_ms,timestamp,requests_per_s,p95_ms", "eu,100,2026-11-16T08:00Z,5,900", "",
-            "eu,100,2026-11-16T08:01Z,5,900", ""]  # fmt: skip
+    rows = ["timestamp,P50_ms,region,requests_per_s,p95_ms", "2026-11-16T08:00Z,100,eu,5,900", "",
+            "2026-11-16T08:01Z,100,eu,5,900", ""]  # fmt: skip
     text = "\n".join(rows)
     traffic = read_traffic(write(tmp_path, text, encoding="utf-8-sig"))
     assert len(traffic.minutes) == 2
