@@ -36,12 +36,14 @@ def main(variables: Mapping[str, str]) -> int:
         print(error, file=sys.stderr)
         return 1
 
+    import aws_cdk as cdk
+    from cdk_nag import AwsSolutionsChecks
+
     from stacks.application import build, repeatable_app
-    from stacks.validation import judge
 
     app = repeatable_app()
     build(app, environment=environment, models=models, route_set=route_set)
-    judge(app, environment)
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     try:
         app.synth()
     except RuntimeError as error:

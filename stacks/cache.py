@@ -24,7 +24,6 @@ class CacheStack(EnvironmentStack):
         environment: Environment,
         vpc: ec2.IVpc,
         isolated_subnets: Sequence[ec2.ISubnet],
-        gateway_subnets: Sequence[ec2.ISubnet],
     ) -> None:
         super().__init__(
             scope,
@@ -48,5 +47,4 @@ class CacheStack(EnvironmentStack):
             key=self.key,
             vpc=vpc,
             subnets=isolated_subnets,
-            clients=gateway_subnets,
         )

@@ -7,11 +7,12 @@ import ipaddress
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from stacks.acknowledgements import acknowledge, in_packs
+from stacks.acknowledgements import acknowledge
 from stacks.constructs.dns_firewall import DnsFirewall
 from stacks.constructs.egress_routes import route_through
 from stacks.constructs.encrypted_log_group import EncryptedLogGroup, allow_log_groups
 from stacks.constructs.encryption_key import EncryptionKey
+from stacks.constructs.endpoint_policies import Place
 from stacks.constructs.network_firewall import NetworkFirewall
 from stacks.constructs.service_endpoints import ServiceEndpoints
 from stacks.environment_stack import EnvironmentStack
@@ -66,17 +67,6 @@ class NetworkStack(EnvironmentStack):
             "CloudFormation-Validate::W3010",
             reason="Zones are literal so that nothing is looked up and all tiers agree on them.",
         )
-        acknowledge(
-            self.vpc,
-            *in_packs("VPCDefaultSecurityGroupClosed"),
-            reason="CloudFormation cannot empty that group, and nothing uses it.",
-        )
-        for subnet in self.vpc.public_subnets:
-            acknowledge(
-                subnet,
-                *in_packs("VPCNoUnrestrictedRouteToIGW"),
-                reason="NAT gateways are all that stands there, and nothing gets a public address.",
-            )
         self.gateway_subnets = self.vpc.select_subnets(subnet_group_name=PRIVATE).subnets
         self.isolated_subnets = self.vpc.select_subnets(subnet_group_name=ISOLATED).subnets
         self.endpoints = ServiceEndpoints(
@@ -85,6 +75,12 @@ class NetworkStack(EnvironmentStack):
             vpc=self.vpc,
             subnets=self.isolated_subnets,
             clients=self.gateway_subnets,
+            place=Place(
+                account=environment.deployment.account,
+                region=environment.deployment.region,
+                environment=environment.name,
+                stack_prefix=environment.stack_prefix,
+            ),
         )
         self._key = self._traffic_key()
         self.vpc.add_flow_log(

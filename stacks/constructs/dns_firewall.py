@@ -77,7 +77,7 @@ def _names_of_aws(region: str) -> tuple[str, ...]:
     All are answered by AWS, so nobody else learns what is asked for. Whether such a name can be reached is
     for the endpoints' policies, and elsewhere for Network Firewall.
     """
-    return (f"*.{region}.amazonaws.com", "*.cache.amazonaws.com")
+    return (f"*.{region}.amazonaws.com", f"*.{region}.elb.amazonaws.com", "*.cache.amazonaws.com")
 
 
 def _allow(

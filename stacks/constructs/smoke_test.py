@@ -14,7 +14,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from stacks.acknowledgements import Pack, acknowledge, in_packs
+from stacks.acknowledgements import acknowledge
 from stacks.constructs.encrypted_log_group import EncryptedLogGroup
 from stacks.constructs.gateway_load_balancer import GatewayLoadBalancer
 from stacks.constructs.traffic_shift import TEST_PORT
@@ -39,6 +39,7 @@ class SmokeTest(Construct):
         vpc: ec2.IVpc,
         subnets: Sequence[ec2.ISubnet],
         front_door: GatewayLoadBalancer,
+        endpoints: ec2.ISecurityGroup,
         test_url: str,
         client_keys: secretsmanager.ISecret,
         secrets_key: kms.IKey,
@@ -53,7 +54,7 @@ class SmokeTest(Construct):
             retention_days=environment.gateway.log_retention_days,
             removal_policy=removal_policy,
         )
-        security_group = self._security_group(environment, vpc, front_door)
+        security_group = self._security_group(vpc, front_door, endpoints)
         self._function_role = self._role_of_the_function(
             subnets=subnets,
             security_group=security_group,
@@ -87,13 +88,6 @@ class SmokeTest(Construct):
             "AwsSolutions-L1",
             reason="Python 3.13 is the version that the whole project is tested on.",
         )
-        acknowledge(
-            self.function,
-            *in_packs("LambdaDLQ", Pack.NIST, Pack.HIPAA),
-            *in_packs("LambdaConcurrency", Pack.NIST, Pack.HIPAA),
-            reason="ECS alone calls it, once a deployment, and waits for its answer; a reservation would "
-            "fail in accounts whose whole quota is ten.",
-        )
         self._hook_role = self._role_of_the_hook()
 
     def guard(self, service: ecs.FargateService) -> None:
@@ -109,7 +103,7 @@ class SmokeTest(Construct):
         service.node.add_dependency(self._hook_role, self._function_role)
 
     def _security_group(
-        self, environment: Environment, vpc: ec2.IVpc, front_door: GatewayLoadBalancer
+        self, vpc: ec2.IVpc, front_door: GatewayLoadBalancer, endpoints: ec2.ISecurityGroup
     ) -> ec2.SecurityGroup:
         group = ec2.SecurityGroup(
             self,
@@ -121,9 +115,7 @@ class SmokeTest(Construct):
         front_door.security_group.connections.allow_from(
             group, ec2.Port.tcp(TEST_PORT), "Smoke test to new tasks"
         )
-        group.add_egress_rule(
-            ec2.Peer.ipv4(environment.network.cidr), ec2.Port.tcp(443), "Endpoints of AWS services in the VPC"
-        )
+        group.connections.allow_to(endpoints, ec2.Port.tcp(443), "Smoke test to endpoints of AWS services")
         return group
 
     def _role_of_the_function(

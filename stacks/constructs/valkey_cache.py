@@ -36,10 +36,15 @@ class ValkeyCache(Construct):
         key: kms.IKey,
         vpc: ec2.IVpc,
         subnets: Sequence[ec2.ISubnet],
-        clients: Sequence[ec2.ISubnet],
     ) -> None:
         super().__init__(scope, construct_id)
-        self.security_group = _security_group(self, vpc=vpc, clients=clients)
+        self.security_group = ec2.SecurityGroup(
+            self,
+            "SecurityGroup",
+            vpc=vpc,
+            description="Valkey from those let in, nothing out",
+            allow_all_outbound=False,
+        )
         self.user = elasticache.CfnUser(
             self,
             "GatewayUser",
@@ -69,23 +74,6 @@ class ValkeyCache(Construct):
         )
         # Losing what is cached harms nobody; keeping it would keep prompts longer than anybody wants.
         self.cache.apply_removal_policy(cdk.RemovalPolicy.DESTROY)
-
-
-def _security_group(scope: Construct, *, vpc: ec2.IVpc, clients: Sequence[ec2.ISubnet]) -> ec2.SecurityGroup:
-    security_group = ec2.SecurityGroup(
-        scope,
-        "SecurityGroup",
-        vpc=vpc,
-        description="Valkey from the gateway subnets, nothing out",
-        allow_all_outbound=False,
-    )
-    for client in clients:
-        security_group.add_ingress_rule(
-            ec2.Peer.ipv4(client.ipv4_cidr_block),
-            ec2.Port.tcp_range(*PORTS),
-            "Valkey from a gateway subnet",
-        )
-    return security_group
 
 
 def _limits(settings: Cache) -> elasticache.CfnServerlessCache.CacheUsageLimitsProperty:

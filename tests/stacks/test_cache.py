@@ -53,17 +53,12 @@ def test_the_user_cannot_administer_the_cache(production: Synthesis) -> None:
     assert not {"+@all", "+@admin"} & set(rules)
 
 
-def test_only_gateway_subnets_reach_it(every_environment: Synthesis) -> None:
+def test_nobody_reaches_it_by_its_own_stack(every_environment: Synthesis) -> None:
+    """Who may, says so with both ends: see `test_security_groups.py`."""
     (group,) = every_environment.resources("AWS::EC2::SecurityGroup", "Cache")
-    private = {
-        subnet.properties["CidrBlock"]
-        for subnet in every_environment.resources("AWS::EC2::Subnet", "Network")
-        if subnet.logical_id.startswith("Vpcprivate")
-    }
-    rules = group.properties["SecurityGroupIngress"]
 
-    assert {rule["CidrIp"] for rule in rules} == private
-    assert {(rule["FromPort"], rule["ToPort"]) for rule in rules} == {(6379, 6380)}
+    assert "SecurityGroupIngress" not in group.properties
+    assert [rule["CidrIp"] for rule in group.properties["SecurityGroupEgress"]] == ["255.255.255.255/32"]
 
 
 def test_the_names_elasticache_demands_fit_its_limit(every_environment: Synthesis) -> None:

@@ -6,8 +6,6 @@ import ipaddress
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from stacks.network import NetworkStack
 from stacks.settings import Environment, Firewall
 from tests.stacks.synthesis import Resource, Synthesis, load_environment, new_app
@@ -17,15 +15,10 @@ TIERS = ("public", "private", "isolated")
 INTERFACE_ENDPOINTS = {
     "bedrock-runtime",
     "logs",
-    "monitoring",
     "secretsmanager",
     "ssm",
-    "sts",
     "ecr.api",
     "ecr.dkr",
-    "kms",
-    "appconfigdata",
-    "kinesis-firehose",
 }
 
 
@@ -146,13 +139,11 @@ def test_the_services_the_gateway_calls_have_addresses_in_the_isolated_tier(
         assert {subnet["Ref"] for subnet in endpoint.properties["SubnetIds"]} == isolated
 
 
-def test_only_gateway_subnets_reach_the_endpoints_and_only_by_https(every_environment: Synthesis) -> None:
+def test_nobody_reaches_the_endpoints_by_their_own_stack(every_environment: Synthesis) -> None:
+    """Who may, says so with both ends: see `test_security_groups.py`."""
     (group,) = every_environment.resources("AWS::EC2::SecurityGroup", "Network")
-    private = {subnet.properties["CidrBlock"] for subnet in subnets(every_environment, "private")}
-    rules = group.properties["SecurityGroupIngress"]
 
-    assert {rule["CidrIp"] for rule in rules} == private
-    assert {(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in rules} == {("tcp", 443, 443)}
+    assert "SecurityGroupIngress" not in group.properties
     assert [rule["CidrIp"] for rule in group.properties["SecurityGroupEgress"]] == ["255.255.255.255/32"]
     for endpoint in endpoints(every_environment, "Interface").values():
         assert endpoint.properties["SecurityGroupIds"] == [{"Fn::GetAtt": [group.logical_id, "GroupId"]}]
@@ -166,24 +157,6 @@ def test_objects_and_tables_are_reached_without_leaving_the_network(every_enviro
         tables = [table["Ref"] for table in endpoint.properties["RouteTableIds"]]
         assert len(tables) == len(subnets(every_environment, "private"))
         assert all("private" in table for table in tables)
-
-
-@pytest.mark.parametrize("kind", ["Interface", "Gateway"])
-def test_endpoints_serve_principals_of_this_account_only(production: Synthesis, kind: str) -> None:
-    for name, endpoint in endpoints(production, kind).items():
-        for statement in endpoint.properties["PolicyDocument"]["Statement"]:
-            if statement["Sid"] == "ImageLayers":
-                assert name == "s3"
-                assert statement["Action"] == "s3:GetObject"
-                assert statement["Resource"] == "arn:aws:s3:::prod-eu-central-1-starport-layer-bucket/*"
-            else:
-                assert statement["Condition"]["StringEquals"]["aws:PrincipalAccount"] == "333333333333"
-
-
-def test_foreign_tables_and_buckets_are_out_of_reach(production: Synthesis) -> None:
-    for endpoint in endpoints(production, "Gateway").values():
-        condition = endpoint.properties["PolicyDocument"]["Statement"][0]["Condition"]
-        assert condition["StringEquals"]["aws:ResourceAccount"] == "333333333333"
 
 
 def test_all_traffic_is_recorded(every_environment: Synthesis) -> None:

@@ -1,0 +1,130 @@
+"""What may be done through each private way to an AWS service: the actions and resources that are used.
+
+A role's own policy says what its holder may do. An endpoint's policy says what can be done from inside the
+network by whoever holds whichever credentials: it takes the worth out of keys that somebody brings along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aws_cdk import aws_iam as iam
+
+from stacks.constructs.bedrock_access import EU_DESTINATION_REGIONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where an environment lives, and the names that its resources begin with."""
+
+    account: str
+    region: str
+    environment: str
+    stack_prefix: str
+
+    def arn(self, service: str, resource: str) -> str:
+        """ARN of a resource of the environment's own account and region."""
+        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+
+
+def interface_statements(place: Place) -> Mapping[str, Sequence[iam.PolicyStatement]]:
+    """Statements by the name of the interface endpoint.
+
+    A role that gets an action more needs it here as well, if its holder runs in the network; a test compares
+    them.
+    """
+    images = _images(place)
+    return {
+        "BedrockRuntime": [
+            _own(
+                place,
+                actions=["bedrock:InvokeModel"],
+                resources=[place.arn("bedrock", "inference-profile/eu.*"), *_foundation_models(place)],
+            )
+        ],
+        "Logs": [
+            _own(
+                place,
+                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                resources=[place.arn("logs", f"log-group:{place.stack_prefix}-*")],
+            )
+        ],
+        "SecretsManager": [
+            _own(
+                place,
+                actions=["secretsmanager:GetSecretValue"],
+                resources=[place.arn("secretsmanager", "secret:*")],
+            )
+        ],
+        "Ssm": [
+            _own(
+                place,
+                actions=["ssm:GetParameter", "ssm:GetParametersByPath"],
+                resources=[place.arn("ssm", f"parameter/ai-orchestration/{place.environment}/*")],
+            )
+        ],
+        "EcrApi": images,
+        "EcrDocker": images,
+    }
+
+
+def table_statements(place: Place) -> Sequence[iam.PolicyStatement]:
+    """For the gateway to DynamoDB."""
+    return [
+        _own(
+            place,
+            actions=["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:PutItem"],
+            resources=[place.arn("dynamodb", "table/ai_model_registry")],
+        )
+    ]
+
+
+def object_statements(place: Place) -> Sequence[iam.PolicyStatement]:
+    """For the gateway to S3: image layers, which lie in a bucket of ECR's, fetched by signed addresses.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html#ecr-minimum-s3-perms
+    """
+    return [
+        iam.PolicyStatement(
+            sid="ImageLayers",
+            principals=[iam.AnyPrincipal()],
+            actions=["s3:GetObject"],
+            resources=[f"arn:aws:s3:::prod-{place.region}-starport-layer-bucket/*"],
+        )
+    ]
+
+
+def _images(place: Place) -> Sequence[iam.PolicyStatement]:
+    return [
+        # A token for the registry knows no resource.
+        _own(place, actions=["ecr:GetAuthorizationToken"], resources=["*"]),
+        _own(
+            place,
+            sid="OwnImages",
+            actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            resources=[place.arn("ecr", "repository/*")],
+        ),
+    ]
+
+
+def _foundation_models(place: Place) -> list[str]:
+    """Models belong to AWS, not to an account; outside the EU only those of the region itself."""
+    in_the_eu = place.region in EU_DESTINATION_REGIONS
+    return [
+        f"arn:aws:bedrock:{region}::foundation-model/*"
+        for region in (EU_DESTINATION_REGIONS if in_the_eu else (place.region,))
+    ]
+
+
+def _own(
+    place: Place, *, actions: Sequence[str], resources: Sequence[str], sid: str = "OwnPrincipals"
+) -> iam.PolicyStatement:
+    """These actions on these resources, for principals of the environment's own account."""
+    return iam.PolicyStatement(
+        sid=sid,
+        principals=[iam.AnyPrincipal()],
+        actions=list(actions),
+        resources=list(resources),
+        conditions={"StringEquals": {"aws:PrincipalAccount": place.account}},
+    )
