@@ -129,6 +129,10 @@ egress-table: setup ## what the firewall does with every crafted flow, judged by
 check: setup ## everything that can be judged without running the gateway
 	@$(PYTHON) -m tests.check $(ENVIRONMENTS)
 
+.PHONY: compliance
+compliance: setup ## what each pack of rules finds in ENV, and why it is accepted
+	@$(PYTHON) -m tests.compliance $(ENV)
+
 .PHONY: format
 format: setup ## rewrite the sources in the project's format
 	$(PYTHON) -m ruff check --fix .

@@ -36,14 +36,12 @@ def main(variables: Mapping[str, str]) -> int:
         print(error, file=sys.stderr)
         return 1
 
-    import aws_cdk as cdk
-    from cdk_nag import AwsSolutionsChecks
-
     from stacks.application import build, repeatable_app
+    from stacks.validation import judge
 
     app = repeatable_app()
     build(app, environment=environment, models=models, route_set=route_set)
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    judge(app, environment)
     try:
         app.synth()
     except RuntimeError as error:

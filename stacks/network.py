@@ -7,7 +7,7 @@ import ipaddress
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from stacks.acknowledgements import acknowledge
+from stacks.acknowledgements import acknowledge, in_packs
 from stacks.constructs.dns_firewall import DnsFirewall
 from stacks.constructs.egress_routes import route_through
 from stacks.constructs.encrypted_log_group import EncryptedLogGroup, allow_log_groups
@@ -67,6 +67,17 @@ class NetworkStack(EnvironmentStack):
             "CloudFormation-Validate::W3010",
             reason="Zones are literal so that nothing is looked up and all tiers agree on them.",
         )
+        acknowledge(
+            self.vpc,
+            *in_packs("VPCDefaultSecurityGroupClosed"),
+            reason="CloudFormation cannot empty that group, and nothing uses it.",
+        )
+        for subnet in self.vpc.public_subnets:
+            acknowledge(
+                subnet,
+                *in_packs("VPCNoUnrestrictedRouteToIGW"),
+                reason="NAT gateways are all that stands there, and nothing gets a public address.",
+            )
         self.gateway_subnets = self.vpc.select_subnets(subnet_group_name=PRIVATE).subnets
         self.isolated_subnets = self.vpc.select_subnets(subnet_group_name=ISOLATED).subnets
         self.endpoints = ServiceEndpoints(

@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from stacks.acknowledgements import acknowledge
+from stacks.acknowledgements import Pack, acknowledge, in_packs
 from stacks.constructs.encrypted_log_group import allow_log_groups
 from stacks.constructs.encryption_key import EncryptionKey, Holder
 from stacks.environment_stack import EnvironmentStack
@@ -83,6 +83,7 @@ class SecretsStack(EnvironmentStack):
         acknowledge(
             secret,
             "AwsSolutions-SMG4",
+            *in_packs("SecretsManagerRotationEnabled", Pack.NIST, Pack.HIPAA),
             reason="Operators rotate by hand, without a restart: the current and the previous key are both "
             "accepted. A provider's key is only renewed at the provider.",
         )

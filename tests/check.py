@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PARALLEL_CHECKS = 2
+STRICTEST = "production"
 TEMPLATE_REGIONS = ("eu-central-1", "eu-west-1")
 
 
@@ -50,8 +51,14 @@ def source_checks() -> list[Check]:
     ]
 
 
+def compliance_check(environment: str) -> Check:
+    """Every finding of every pack is acknowledged, and every acknowledgement meets a finding."""
+    command = ("make", "--no-print-directory", "compliance", f"ENV={environment}")
+    return Check(name=f"compliance {environment}", command=command)
+
+
 def synthesis_check(environment: str) -> Check:
-    """Synthesise one environment offline, with CDK's own validation and the cdk-nag packs on."""
+    """Synthesise one environment offline, judged by the CDK, the rule packs and the house rules."""
     command = ("make", "--no-print-directory", "synth", f"ENV={environment}")
     return Check(name=f"synth {environment}", command=command)
 
@@ -107,7 +114,9 @@ def main(environments: list[str]) -> int:
     started = time.monotonic()
     verdicts: list[Verdict] = []
     verdicts += run_side_by_side(source_checks() + [synthesis_check(name) for name in environments])
-    verdicts += run_side_by_side([template_check(name) for name in environments])
+    verdicts += run_side_by_side(
+        [template_check(name) for name in environments] + [compliance_check(STRICTEST)]
+    )
     failed = [verdict.check.name for verdict in verdicts if not verdict.passed]
     total_s = time.monotonic() - started
     print(f"{len(verdicts) - len(failed)} of {len(verdicts)} checks passed in {total_s:.1f} s")

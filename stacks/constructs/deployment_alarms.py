@@ -15,6 +15,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import Construct
 
+from stacks.acknowledgements import Pack, acknowledge, in_packs
 from stacks.settings import Environment
 
 PERIOD = cdk.Duration.minutes(1)
@@ -37,6 +38,11 @@ class DeploymentAlarms(Construct):
         target_groups: Sequence[elbv2.ApplicationTargetGroup],
     ) -> None:
         super().__init__(scope, construct_id)
+        acknowledge(
+            self,
+            *in_packs("CloudWatchAlarmAction", Pack.NIST, Pack.HIPAA),
+            reason="ECS watches these alarms by name and acts on them; Monitoring's own tell people.",
+        )
         self._load_balancer = load_balancer
         self._target_groups = target_groups
         error_rate_percent = environment.monitoring.error_rate_percent

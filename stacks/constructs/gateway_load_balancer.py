@@ -10,7 +10,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.acknowledgements import acknowledge
+from stacks.acknowledgements import Pack, acknowledge, in_packs
 from stacks.constructs.gateway_container import PORT
 from stacks.settings import Environment
 
@@ -55,6 +55,12 @@ class GatewayLoadBalancer(Construct):
             desync_mitigation_mode=elbv2.DesyncMitigationMode.STRICTEST,
             deletion_protection=environment.deployment.stateful_protection,
         )
+        if not environment.deployment.stateful_protection:
+            acknowledge(
+                self.load_balancer,
+                *in_packs("ELBDeletionProtectionEnabled", Pack.NIST, Pack.HIPAA),
+                reason="deployment.stateful_protection is false: this environment is there to be torn down.",
+            )
         self.load_balancer.log_access_logs(_access_log_bucket(self))
         self.target_group = self.new_target_group(self, "TargetGroup", environment=environment, vpc=vpc)
         self.speaks_tls = environment.gateway.certificate_arn is not None
@@ -98,7 +104,7 @@ class GatewayLoadBalancer(Construct):
     ) -> elbv2.ApplicationListener:
         """A listener that forwards nothing yet and that nobody may connect to yet."""
         certificate = environment.gateway.certificate_arn
-        return self.load_balancer.add_listener(
+        listener = self.load_balancer.add_listener(
             construct_id,
             port=port,
             protocol=elbv2.ApplicationProtocol.HTTPS if certificate else elbv2.ApplicationProtocol.HTTP,
@@ -109,6 +115,19 @@ class GatewayLoadBalancer(Construct):
             ),
             open=False,
         )
+        if not certificate:
+            _accept_http(listener)
+        return listener
+
+
+def _accept_http(listener: elbv2.ApplicationListener) -> None:
+    acknowledge(
+        listener,
+        *in_packs("ALBHttpToHttpsRedirection"),
+        *in_packs("ELBv2ACMCertificateRequired"),
+        reason="Without gateway.certificate_arn the listener speaks HTTP, in the VPC only; the setting turns "
+        "it into HTTPS, and then there is none for HTTP.",
+    )
 
 
 _NOT_FOUND = json.dumps(
@@ -128,18 +147,35 @@ def _access_log_bucket(scope: Construct) -> s3.Bucket:
     bucket = s3.Bucket(
         scope,
         "AccessLogs",
-        # Load balancers can write to no other encryption.
         encryption=s3.BucketEncryption.S3_MANAGED,
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
         object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
         enforce_ssl=True,
         minimum_tls_version=1.2,
-        lifecycle_rules=[s3.LifecycleRule(expiration=cdk.Duration.days(ACCESS_LOG_DAYS))],
+        versioned=True,
+        lifecycle_rules=[
+            s3.LifecycleRule(
+                expiration=cdk.Duration.days(ACCESS_LOG_DAYS),
+                noncurrent_version_expiration=cdk.Duration.days(ACCESS_LOG_DAYS),
+            )
+        ],
         removal_policy=cdk.RemovalPolicy.RETAIN,
     )
     acknowledge(
         bucket,
         "AwsSolutions-S1",
+        *in_packs("S3BucketLoggingEnabled"),
         reason="This is the bucket of the access logs; logging the access to logs would never end.",
+    )
+    acknowledge(
+        bucket,
+        "House::own-key",
+        *in_packs("S3DefaultEncryptionKMS"),
+        reason="Load balancers can write to no other encryption than S3's own.",
+    )
+    acknowledge(
+        bucket,
+        *in_packs("S3BucketReplicationEnabled"),
+        reason="A copy would keep the addresses of callers twice, and nobody restores an access log.",
     )
     return bucket

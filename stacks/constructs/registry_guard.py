@@ -13,7 +13,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from stacks.acknowledgements import acknowledge
+from stacks.acknowledgements import Pack, acknowledge, in_packs
 from stacks.constructs.encrypted_log_group import EncryptedLogGroup
 
 CODE = Path(__file__).parents[2] / "lambdas" / "registry_guard"
@@ -63,6 +63,18 @@ class RegistryGuard(Construct):
             self.function,
             "AwsSolutions-L1",
             reason="Python 3.13 is the version that the whole project is tested on.",
+        )
+        acknowledge(
+            self.function,
+            *in_packs("LambdaDLQ", Pack.NIST, Pack.HIPAA),
+            *in_packs("LambdaConcurrency", Pack.NIST, Pack.HIPAA),
+            reason="CloudFormation alone calls it, once a deploy, and waits for its answer; a reservation "
+            "would fail in accounts whose whole quota is ten.",
+        )
+        acknowledge(
+            self.function,
+            *in_packs("LambdaInsideVPC"),
+            reason="It calls the registry table and CloudFormation's own answer address, nothing in the VPC.",
         )
         guard = cdk.CustomResource(
             self,

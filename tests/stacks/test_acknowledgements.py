@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -12,73 +11,54 @@ import pytest
 from aws_cdk import aws_sqs as sqs
 from cdk_nag import AwsSolutionsChecks
 
-from stacks.acknowledgements import LISTED_ONLY, Acknowledgement, acknowledge, listed
-from tests.stacks.synthesis import ENVIRONMENT_NAMES, build_environment, load_environment, new_app
+from stacks.acknowledgements import Pack, acknowledge, in_packs
+from stacks.settings import Environment
+from stacks.settings_release import ReleaseStrategy
+from tests.stacks.review import Review, findings
+from tests.stacks.review import review as review_of
+from tests.stacks.synthesis import ENVIRONMENT_NAMES, load_environment, new_app
+
+CERTIFICATE = "arn:aws:acm:eu-central-1:333333333333:certificate/12345678"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What a rule objects to at a construct; a rule is known by its own name or with its pack's."""
-
-    path: str
-    names: frozenset[str]
-
-    def is_accepted_by(self, acknowledgement: Acknowledgement) -> bool:
-        below = f"{self.path}/".startswith(f"{acknowledgement.path}/")
-        return below and acknowledgement.finding in self.names
+def with_a_certificate() -> Environment:
+    environment = load_environment("production")
+    gateway = environment.gateway.model_copy(update={"certificate_arn": CERTIFICATE})
+    return environment.model_copy(update={"gateway": gateway})
 
 
-def findings(app: cdk.App, directory: Path) -> list[Finding]:
-    """Everything that the rules report of an app; the synthesis itself raises where there is anything."""
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    with contextlib.suppress(RuntimeError):
-        app.synth()
-    report = json.loads((directory / "validation-report.json").read_text())
-    return [
-        Finding(
-            construct["constructPath"],
-            frozenset({rule, f"{plugin['pluginName'].replace(' ', '-')}::{rule}"}),
-        )
-        for plugin in report["pluginReports"]
-        for violation in plugin["violations"]
-        for rule in [violation["ruleName"]]
-        for construct in violation["violatingConstructs"]
-    ]
+def released_in_steps() -> Environment:
+    environment = load_environment("production")
+    release = environment.release.model_copy(update={"strategy": ReleaseStrategy.CANARY})
+    return environment.model_copy(update={"release": release})
 
 
-@dataclass(frozen=True)
-class Review:
-    """An environment's findings with every acknowledgement off, and the acknowledgements."""
+VARIANTS: Mapping[str, Callable[[], Environment]] = {
+    **{name: partial(load_environment, name) for name in ENVIRONMENT_NAMES},
+    "production with a certificate": with_a_certificate,
+    "production released in steps": released_in_steps,
+}
+"""Every declared environment, and what settings add or leave out beyond them."""
 
-    findings: list[Finding]
-    acknowledgements: list[Acknowledgement]
 
-
-@pytest.fixture(scope="module", params=ENVIRONMENT_NAMES)
+@pytest.fixture(scope="module", params=VARIANTS)
 def review(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Review:
-    directory = tmp_path_factory.mktemp("review")
-    app = new_app(directory, validated=True, **{LISTED_ONLY: True})
-    build_environment(app, load_environment(request.param))
-    return Review(acknowledgements=list(listed(app)), findings=findings(app, directory))
+    return review_of(VARIANTS[request.param](), tmp_path_factory.mktemp("review"))
 
 
 def test_every_acknowledgement_meets_a_finding(review: Review) -> None:
-    stale = [
-        one
-        for one in review.acknowledgements
-        if not any(finding.is_accepted_by(one) for finding in review.findings)
-    ]
     assert review.acknowledgements
-    assert stale == []
+    assert [f"{one.finding} at {one.path}: nothing objects to it" for one in review.stale] == []
 
 
 def test_every_finding_is_acknowledged(review: Review) -> None:
-    unexpected = [
-        finding
-        for finding in review.findings
-        if not any(finding.is_accepted_by(one) for one in review.acknowledgements)
-    ]
-    assert unexpected == []
+    assert [f"{one.pack}::{one.rule} at {one.path}: {one.description}" for one in review.open] == []
+
+
+def test_every_pack_has_judged(review: Review) -> None:
+    """Each has something to say of every environment, and is heard."""
+    packs = {finding.pack for finding in review.findings}
+    assert packs == {*Pack, "AwsSolutions", "CloudFormation-Validate", "House"}
 
 
 def test_every_acknowledgement_has_a_reason_to_judge(review: Review) -> None:
@@ -89,6 +69,7 @@ def test_a_finding_is_silent_exactly_when_it_is_acknowledged(tmp_path: Path) -> 
     def found(accepted: str) -> set[str]:
         directory = tmp_path / accepted
         app = new_app(directory)
+        cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
         acknowledge(sqs.Queue(cdk.Stack(app, "Stack"), "Queue"), accepted, reason="To see it go.")
         return {name for finding in findings(app, directory) for name in finding.names}
 
@@ -100,3 +81,11 @@ def test_a_whole_stack_cannot_be_acknowledged(tmp_path: Path) -> None:
     stack = cdk.Stack(new_app(tmp_path), "Stack")
     with pytest.raises(TypeError, match="all of Stack"):
         acknowledge(stack, "AwsSolutions-SQS3", reason="Too much at once.")
+
+
+def test_a_rule_is_accepted_in_all_packs_or_in_those_that_have_it() -> None:
+    assert in_packs("LambdaDLQ", Pack.NIST, Pack.HIPAA) == (
+        "NIST.800.53.R5-LambdaDLQ",
+        "HIPAA.Security-LambdaDLQ",
+    )
+    assert len(in_packs("IAMNoInlinePolicy")) == 3

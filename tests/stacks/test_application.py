@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stacks.acknowledgements import LISTED_ONLY
-from tests.stacks.synthesis import ROOT, Resource, Synthesis
+from tests.stacks.synthesis import ROOT, Synthesis
 
 STACKS_IN_DEPLOY_ORDER = (
     "Network",
@@ -27,62 +27,9 @@ STACKS_IN_DEPLOY_ORDER = (
 )
 STATEFUL = {"Network", "Secrets", "ModelRegistry", "FeatureFlags", "Cache"}
 
-HOLDING_DATA = {
-    "AWS::DynamoDB::GlobalTable",
-    "AWS::KMS::Key",
-    "AWS::Logs::LogGroup",
-    "AWS::SecretsManager::Secret",
-}
-
-NAME_PROPERTIES = {
-    "AWS::DynamoDB::GlobalTable": "TableName",
-    "AWS::ECS::Cluster": "ClusterName",
-    "AWS::ECS::Service": "ServiceName",
-    "AWS::ElasticLoadBalancingV2::LoadBalancer": "Name",
-    "AWS::ElasticLoadBalancingV2::TargetGroup": "Name",
-    "AWS::IAM::Role": "RoleName",
-    "AWS::Lambda::Function": "FunctionName",
-    "AWS::Logs::LogGroup": "LogGroupName",
-    "AWS::S3::Bucket": "BucketName",
-    "AWS::SNS::Topic": "TopicName",
-    "AWS::SecretsManager::Secret": "Name",
-}
-
-WITHOUT_TAGS = {
-    "AWS::ApplicationAutoScaling::ScalingPolicy",
-    "AWS::Bedrock::GuardrailVersion",
-    "AWS::CloudFormation::CustomResource",
-    "AWS::EC2::Route",
-    "AWS::EC2::SecurityGroupEgress",
-    "AWS::EC2::SecurityGroupIngress",
-    "AWS::EC2::SubnetRouteTableAssociation",
-    "AWS::EC2::VPCGatewayAttachment",
-    "AWS::IAM::Policy",
-    "AWS::Logs::ResourcePolicy",
-    "AWS::NetworkFirewall::LoggingConfiguration",
-    "AWS::Route53Resolver::ResolverQueryLoggingConfigAssociation",
-    "AWS::S3::BucketPolicy",
-    "AWS::SNS::Subscription",
-    "AWS::SNS::TopicPolicy",
-    "AWS::SecretsManager::ResourcePolicy",
-    "AWS::WAFv2::LoggingConfiguration",
-    "AWS::WAFv2::WebACLAssociation",
-}
-"""Types that CloudFormation cannot tag."""
-
 
 def as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def tags(resource: Resource) -> dict[str, str]:
-    """Tags in whichever of CloudFormation's shapes a type has them."""
-    found = resource.properties.get("Tags")
-    if resource.type == "AWS::DynamoDB::GlobalTable":
-        found = resource.properties["Replicas"][0].get("Tags")
-    if isinstance(found, dict):
-        return found
-    return {tag["Key"]: tag["Value"] for tag in found or []}
 
 
 # ---- names and places ----
@@ -122,24 +69,10 @@ def test_zones_are_the_ones_the_settings_name(every_environment: Synthesis) -> N
     assert zones == set(every_environment.environment.deployment.availability_zones)
 
 
-def test_only_contracts_have_fixed_names(every_environment: Synthesis) -> None:
-    """A fixed name forbids replacing a resource and deploying it twice."""
-    fixed = {
-        f"{resource.type} {resource.properties[key]}"
-        for resource in every_environment.resources()
-        if (key := NAME_PROPERTIES.get(resource.type)) and isinstance(resource.properties.get(key), str)
-    }
-    web_firewall_log = f"aws-waf-logs-ai-orchestration-{every_environment.environment.name}"
-    assert fixed == {
-        "AWS::DynamoDB::GlobalTable ai_model_registry",
-        f"AWS::Logs::LogGroup {web_firewall_log}",
-    }
-
-
 # ---- tags ----
 
 
-def test_everything_that_can_be_tagged_is(every_environment: Synthesis) -> None:
+def test_every_stack_is_tagged(every_environment: Synthesis) -> None:
     settings = every_environment.environment
     expected = {
         "owner": settings.tags.owner,
@@ -147,12 +80,6 @@ def test_everything_that_can_be_tagged_is(every_environment: Synthesis) -> None:
         "environment": settings.name,
         "cost-centre": settings.tags.cost_centre,
     }
-    untagged = [
-        f"{resource.name} ({resource.type})"
-        for resource in every_environment.resources()
-        if resource.type not in WITHOUT_TAGS and not expected.items() <= tags(resource).items()
-    ]
-    assert untagged == []
     for artifact in every_environment.manifest["stacks"].values():
         assert artifact["properties"]["tags"] == expected
 
@@ -189,36 +116,6 @@ def test_what_the_container_is_told_of_secrets_is_where_they_are(every_environme
 
 
 # ---- data ----
-
-
-def test_every_log_group_is_encrypted_and_forgets(every_environment: Synthesis) -> None:
-    groups = every_environment.resources("AWS::Logs::LogGroup")
-    assert len(groups) >= 3
-    for group in groups:
-        assert group.properties["RetentionInDays"] > 0, group.name
-        assert group.properties["KmsKeyId"], group.name
-
-
-def test_every_function_has_its_own_log_group(every_environment: Synthesis) -> None:
-    for function in every_environment.resources("AWS::Lambda::Function"):
-        assert "Ref" in function.properties["LoggingConfig"]["LogGroup"], function.name
-
-
-def test_data_outlives_its_stack_exactly_where_the_environment_is_protected(
-    every_environment: Synthesis,
-) -> None:
-    protected = every_environment.environment.deployment.stateful_protection
-    policy = "Retain" if protected else "Delete"
-    wrong = [
-        resource.name
-        for resource in every_environment.resources()
-        if resource.type in HOLDING_DATA
-        and (resource.body["DeletionPolicy"], resource.body["UpdateReplacePolicy"]) != (policy, policy)
-    ]
-    assert wrong == []
-    for table in every_environment.resources("AWS::DynamoDB::GlobalTable"):
-        (replica,) = table.properties["Replicas"]
-        assert replica["DeletionProtectionEnabled"] is protected, table.name
 
 
 def test_stateful_stacks_are_protected_exactly_where_the_environment_is(every_environment: Synthesis) -> None:
