@@ -14,7 +14,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from stacks.acknowledgements import acknowledge
+from stacks.acknowledgements import Pack, acknowledge, in_packs
 from stacks.constructs.encrypted_log_group import EncryptedLogGroup
 from stacks.constructs.gateway_load_balancer import GatewayLoadBalancer
 from stacks.constructs.traffic_shift import TEST_PORT
@@ -87,6 +87,13 @@ class SmokeTest(Construct):
             self.function,
             "AwsSolutions-L1",
             reason="Python 3.13 is the version that the whole project is tested on.",
+        )
+        acknowledge(
+            self.function,
+            *in_packs("LambdaDLQ", Pack.NIST, Pack.HIPAA),
+            *in_packs("LambdaConcurrency", Pack.NIST, Pack.HIPAA),
+            reason="ECS alone calls it, once a deployment, and waits for its answer; a reservation would "
+            "fail in accounts whose whole quota is ten.",
         )
         self._hook_role = self._role_of_the_hook()
 
