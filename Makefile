@@ -133,6 +133,10 @@ check: setup ## everything that can be judged without running the gateway
 compliance: setup ## what each pack of rules finds in ENV, and why it is accepted
 	@$(PYTHON) -m tests.compliance $(ENV)
 
+.PHONY: pin-logical-ids
+pin-logical-ids: setup ## write down the logical ids of what keeps data, if a loss is meant
+	@$(PYTHON) -m tests.stacks.stateful_resources
+
 .PHONY: format
 format: setup ## rewrite the sources in the project's format
 	$(PYTHON) -m ruff check --fix .
