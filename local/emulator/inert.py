@@ -82,6 +82,7 @@ RECORDED: Mapping[str, str] = {
     "AWS::EC2::SecurityGroupEgress": "rules are kept, not enforced",
     "AWS::EC2::VPCEndpoint": "endpoint policies are kept, not enforced",
     "AWS::NetworkFirewall::Firewall": "its endpoints are ids that lead nowhere",
+    "AWS::ECS::Service": "one task runs; strategy, hooks, alarms and circuit breaker are kept, not acted on",
     "AWS::ElastiCache::ServerlessCache": "no cache engine runs",
     "AWS::ElasticLoadBalancingV2::LoadBalancer": "callers reach the task directly",
     "AWS::Bedrock::Guardrail": "its policies are kept, not applied",

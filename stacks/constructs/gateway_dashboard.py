@@ -6,7 +6,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from stacks.constructs.alarms import Alarms
-from stacks.constructs.gateway_metrics import GatewayMetrics
+from stacks.constructs.gateway_metrics import GatewayMetrics, in_flight_per_task
 from stacks.settings import Environment
 
 WHOLE_ROW = 24
@@ -62,6 +62,8 @@ class GatewayDashboard(cloudwatch.Dashboard):
                 width=HALF_ROW,
                 left=[metrics.cpu_percent(), metrics.memory_percent()],
                 left_annotations=[_line(scaling.cpu_target_percent, "scaling aims here")],
+                right=[in_flight_per_task(environment.name)],
+                right_annotations=[_line(scaling.in_flight_requests_per_task, "scaling aims here")],
             ),
         )
         self.add_widgets(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import aws_cdk as cdk
@@ -14,6 +14,11 @@ from aws_cdk import aws_lambda as lambda_
 
 PERIOD = cdk.Duration.minutes(1)
 
+IN_FLIGHT_NAMESPACE = "AiOrchestration/Gateway"
+IN_FLIGHT_METRIC = "InFlightRequests"
+IN_FLIGHT_DIMENSION = "Environment"
+"""What the gateway publishes, docs/contracts.md."""
+
 REGISTRY_OPERATIONS = (
     dynamodb.Operation.GET_ITEM,
     dynamodb.Operation.PUT_ITEM,
@@ -22,13 +27,28 @@ REGISTRY_OPERATIONS = (
 )
 
 
+def in_flight_per_task(environment_name: str) -> cloudwatch.Metric:
+    """Requests a task is answering at a time: every task counts once a second, all counts weigh the same."""
+    return cloudwatch.Metric(
+        namespace=IN_FLIGHT_NAMESPACE,
+        metric_name=IN_FLIGHT_METRIC,
+        dimensions_map={IN_FLIGHT_DIMENSION: environment_name},
+        statistic=cloudwatch.Stats.AVERAGE,
+        period=PERIOD,
+        label="In flight per task",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """The resources that monitoring looks at. `functions` by the name they are shown with."""
+    """The resources that monitoring looks at. `functions` by the name they are shown with.
+
+    More than one target group where a release shifts traffic: tasks are behind one or behind both.
+    """
 
     service: ecs.FargateService
     load_balancer: elbv2.ApplicationLoadBalancer
-    target_group: elbv2.ApplicationTargetGroup
+    target_groups: Sequence[elbv2.ApplicationTargetGroup]
     registry_table: dynamodb.ITable
     functions: Mapping[str, lambda_.IFunction]
 
@@ -66,24 +86,35 @@ class GatewayMetrics:
             period=PERIOD, statistic=f"p{percentile}", label=f"p{percentile}, s"
         )
 
-    def unhealthy_tasks(self) -> cloudwatch.Metric:
+    def unhealthy_tasks(self) -> cloudwatch.IMetric:
         """Tasks that fail the load balancer's health check."""
         return self._health_check("UnHealthyHostCount", statistic="Maximum", label="Unhealthy tasks")
 
-    def healthy_tasks(self) -> cloudwatch.Metric:
+    def healthy_tasks(self) -> cloudwatch.IMetric:
         """Tasks that pass it."""
         return self._health_check("HealthyHostCount", statistic="Minimum", label="Healthy tasks")
 
-    def _health_check(self, name: str, *, statistic: str, label: str) -> cloudwatch.Metric:
-        # The CDK's own metric takes the load balancer's name apart out of the listener's.
-        return cloudwatch.Metric(
-            namespace="AWS/ApplicationELB",
-            metric_name=name,
-            dimensions_map={
-                "LoadBalancer": self._watched.load_balancer.load_balancer_full_name,
-                "TargetGroup": self._watched.target_group.target_group_full_name,
-            },
-            statistic=statistic,
+    def _health_check(self, name: str, *, statistic: str, label: str) -> cloudwatch.IMetric:
+        metrics = {
+            f"{name[0].lower()}{name[1:]}{position}": cloudwatch.Metric(
+                # The CDK's own metric takes the load balancer's name apart out of the listener's.
+                namespace="AWS/ApplicationELB",
+                metric_name=name,
+                dimensions_map={
+                    "LoadBalancer": self._watched.load_balancer.load_balancer_full_name,
+                    "TargetGroup": group.target_group_full_name,
+                },
+                statistic=statistic,
+                period=PERIOD,
+                label=label,
+            )
+            for position, group in enumerate(self._watched.target_groups)
+        }
+        if len(metrics) == 1:
+            return next(iter(metrics.values()))
+        return cloudwatch.MathExpression(
+            expression=" + ".join(f"FILL({group}, 0)" for group in metrics),
+            using_metrics=metrics,
             period=PERIOD,
             label=label,
         )

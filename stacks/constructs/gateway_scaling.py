@@ -6,19 +6,14 @@ from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_applicationautoscaling as applicationautoscaling
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import Construct
 
+from stacks.constructs.gateway_metrics import in_flight_per_task
 from stacks.settings import Environment
 
 Policy = applicationautoscaling.CfnScalingPolicy
-
-IN_FLIGHT_NAMESPACE = "AiOrchestration/Gateway"
-IN_FLIGHT_METRIC = "InFlightRequests"
-IN_FLIGHT_DIMENSION = "Environment"
-"""What the gateway publishes, docs/contracts.md."""
 
 
 class GatewayScaling(Construct):
@@ -122,12 +117,7 @@ class GatewayScaling(Construct):
         """Every task counts once a second, so the average over all of them is the mean per task."""
         self._tasks.scale_to_track_custom_metric(
             "InFlight",
-            metric=cloudwatch.Metric(
-                namespace=IN_FLIGHT_NAMESPACE,
-                metric_name=IN_FLIGHT_METRIC,
-                dimensions_map={IN_FLIGHT_DIMENSION: environment_name},
-                statistic=cloudwatch.Stats.AVERAGE,
-            ),
+            metric=in_flight_per_task(environment_name),
             target_value=self._scaling.in_flight_requests_per_task,
             scale_out_cooldown=self._scale_out_cooldown,
             scale_in_cooldown=self._scale_in_cooldown,

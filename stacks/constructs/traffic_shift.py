@@ -2,7 +2,7 @@
 
 ECS changes the weights of both rules at every deployment, and CloudFormation does not know. It writes a
 rule anew only when the rule's own text changes (https://github.com/aws/aws-cdk/issues/36649), so the rules
-here are the strategy's own, nothing in them follows from a setting, and a test pins their text.
+here are the strategy's own, nothing in them but their tags follows from a setting, and a test compares them.
 """
 
 from __future__ import annotations

@@ -292,6 +292,18 @@ def test_ecs_may_move_traffic_between_these_groups_and_no_others(shifted: Synthe
     assert all(action.startswith("elasticloadbalancing:Describe") for action in everywhere)
 
 
+def test_monitoring_watches_the_tasks_of_both_sides(shifted: Synthesis) -> None:
+    groups = {one.logical_id for one in shifted.resources(f"{LOAD_BALANCING}::TargetGroup", STACK)}
+    (alarm,) = [
+        one.properties
+        for one in shifted.resources("AWS::CloudWatch::Alarm", "Monitoring")
+        if one.logical_id.startswith("AlarmsUnhealthyTasks")
+    ]
+    looked_at = [query for query in alarm["Metrics"] if "MetricStat" in query]
+    assert {query["MetricStat"]["Metric"]["MetricName"] for query in looked_at} == {"UnHealthyHostCount"}
+    assert len({json.dumps(query["MetricStat"]) for query in looked_at}) == len(groups) == 2
+
+
 # ---- the smoke test ----
 
 
@@ -369,9 +381,18 @@ def test_only_the_smoke_test_reaches_the_test_listener(shifted: Synthesis) -> No
     assert [rule["SourceSecurityGroupId"] for rule in reaching] == [
         {"Fn::GetAtt": [group.logical_id, "GroupId"]}
     ]
-    assert [
-        (rule["CidrIp"], rule["FromPort"], rule["ToPort"]) for rule in group.properties["SecurityGroupEgress"]
-    ] == [(shifted.environment.network.cidr, 443, 443)]
+
+
+def test_the_smoke_test_reaches_new_tasks_and_endpoints_and_no_internet(shifted: Synthesis) -> None:
+    group = named(shifted, "AWS::EC2::SecurityGroup", "SmokeTestSecurityGroup")
+    apart = [
+        one.properties
+        for one in shifted.resources("AWS::EC2::SecurityGroupEgress", STACK)
+        if one.properties["GroupId"] == {"Fn::GetAtt": [group.logical_id, "GroupId"]}
+    ]
+    outward = [*group.properties.get("SecurityGroupEgress", []), *apart]
+    assert {(rule["FromPort"], rule["ToPort"]) for rule in outward} == {(443, 443), (8443, 8443)}
+    assert "0.0.0.0/0" not in json.dumps(outward)
 
 
 def test_the_smoke_test_may_read_the_client_key_and_nothing_else(shifted: Synthesis) -> None:
