@@ -102,7 +102,7 @@ def _images(place: Place) -> Sequence[iam.PolicyStatement]:
         _own(
             place,
             sid="OwnImages",
-            actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            actions=["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
             resources=[place.arn("ecr", "repository/*")],
         ),
     ]
