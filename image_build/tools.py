@@ -110,7 +110,8 @@ class Buildah:
     def build(self, build: Build, archive: Path) -> None:
         """As `BuildTool` says. The Docker format keeps the health check, which OCI's has no place for."""
         self._run(
-            "build", "--isolation", "chroot", "--format", "docker", "--layers", "--force-rm", "--timestamp", "0",
+            "build", "--isolation", "chroot", "--format", "docker", "--layers", "--force-rm",
+            "--timestamp", "0",
             *build.arguments(),
         )  # fmt: skip
         archive.unlink(missing_ok=True)
