@@ -22,7 +22,7 @@ REQUIRED = ("timestamp", "requests_per_s", "p50_ms")
 OPTIONAL = ("p95_ms",)
 LONGEST = datetime.timedelta(days=31)
 COARSEST = datetime.timedelta(hours=1)
-MOST_BYTES = 200 * 1024 * 1024
+MOST_BYTES = 16 * 1024 * 1024
 HIGHEST_REQUESTS_PER_S = 1_000_000
 SLOWEST_MS = 3_600_000
 
