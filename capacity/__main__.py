@@ -38,13 +38,22 @@ def _run(options: argparse.Namespace) -> int:
             environment=options.environment,
             traffic=options.traffic,
             compare=options.compare,
-            peak_requests_per_s=options.peak,
+            peak_requests_per_s=_load(options.peak),
             every_hour=options.hours,
             brief=options.brief,
             pictures=None if options.no_picture else options.pictures,
         )
     )
     return 0
+
+
+def _load(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError as error:
+        raise CapacityError(
+            f"PEAK={text}", why="it is no number", fix="give requests a second, e.g. PEAK=500"
+        ) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("environment", metavar="ENV")
     plan.add_argument("--traffic", type=Path, help="CSV: timestamp,requests_per_s,p50_ms[,p95_ms]")
     plan.add_argument("--compare", type=Path, help="TOML file with another section [scaling]")
-    plan.add_argument("--peak", type=float, help="requests/s of the synthetic week's working days")
+    plan.add_argument("--peak", help="requests/s of the synthetic week's working days")
     plan.add_argument("--hours", action="store_true", help="list every hour")
     plan.add_argument("--brief", action="store_true", help="totals and findings only")
     plan.add_argument("--pictures", type=Path, default=PICTURES, help="where PNG and SVG are written")

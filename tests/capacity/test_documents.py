@@ -14,6 +14,7 @@ from capacity.throughput import read_throughput
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(300)  # synthesises three environments
 @pytest.mark.parametrize("document", ["docs/scaling.md", "docs/costs.md"])
 def test_a_document_shows_what_its_commands_print(document: str) -> None:
     different = differences(Path(document), main)

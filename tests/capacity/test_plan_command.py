@@ -95,6 +95,7 @@ def test_the_same_plan_is_printed_every_time(capsys: pytest.CaptureFixture[str])
         ),
         (("production", "--peak", "-3"), "PEAK=-3\n    why: it is no load"),
         (("production", "--peak", "nan"), "PEAK=nan"),
+        (("production", "--peak", "many"), "PEAK=many\n    why: it is no number"),
         (("production", "--peak", "5", "--traffic", "x.csv"), "leave one of them out"),
     ],
 )
