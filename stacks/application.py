@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import aws_cdk as cdk
 from constructs import IConstruct
 
+from stacks.accepted_by_design import accept_inline_policies
 from stacks.cache import CacheStack
 from stacks.declared_models import DeclaredModel
 from stacks.environment_stack import tags_of
@@ -85,7 +86,6 @@ def build(
         environment=environment,
         vpc=network.vpc,
         isolated_subnets=network.isolated_subnets,
-        gateway_subnets=network.gateway_subnets,
     )
     gateway = GatewayStack(
         app,
@@ -93,6 +93,8 @@ def build(
         environment=environment,
         vpc=network.vpc,
         subnets=network.gateway_subnets,
+        endpoint_security_group=network.endpoints.security_group,
+        cache_security_group=cache.valkey.security_group,
         models=models,
         registry_table=model_registry.table,
         route_set_parameter_name=model_registry.route_set.parameter_name,
@@ -106,7 +108,7 @@ def build(
         log_key=secrets.log_key,
     )
     # It reads the flags by name from its first second, which no reference shows.
-    gateway.add_dependency(feature_flags)
+    gateway.add_stack_dependency(feature_flags)
     monitoring = MonitoringStack(
         app,
         "Monitoring",
@@ -129,6 +131,7 @@ def build(
         gateway=gateway,
         monitoring=monitoring,
     )
+    accept_inline_policies(app)
     for producer in locked_while_in_use(application):
         cdk.CrossStackReferences.of(producer).produce(cdk.ReferenceStrength.STRONG)
     return application

@@ -22,6 +22,7 @@ from stacks.constructs.gateway_scaling import GatewayScaling
 from stacks.constructs.gateway_service import GatewayService
 from stacks.constructs.smoke_test import SmokeTest
 from stacks.constructs.traffic_shift import TrafficShift
+from stacks.constructs.valkey_cache import PORTS as CACHE_PORTS
 from stacks.constructs.web_firewall import WebFirewall
 from stacks.declared_models import DeclaredModel
 from stacks.environment_stack import EnvironmentStack
@@ -44,6 +45,8 @@ class GatewayStack(EnvironmentStack):
         environment: Environment,
         vpc: ec2.IVpc,
         subnets: Sequence[ec2.ISubnet],
+        endpoint_security_group: ec2.ISecurityGroup,
+        cache_security_group: ec2.ISecurityGroup,
         models: Sequence[DeclaredModel],
         registry_table: dynamodb.TableV2,
         route_set_parameter_name: str,
@@ -145,6 +148,9 @@ class GatewayStack(EnvironmentStack):
             load_balancer=self.load_balancer,
             target_groups=self.target_groups,
         )
+        task_security_group = self._task_security_group(
+            front_door, endpoints=endpoint_security_group, cache=cache_security_group
+        )
         self.service = GatewayService(
             self,
             "Service",
@@ -152,10 +158,10 @@ class GatewayStack(EnvironmentStack):
             cluster=self.cluster,
             task_definition=container.task_definition,
             subnets=placement,
-            security_group=self._task_security_group(front_door),
+            security_group=task_security_group,
             deployment_alarms=alarms.names,
         )
-        self.service.node.add_dependency(insights)
+        self.service.node.add_dependency(insights, task_security_group)
         if shift is None:
             self.service.attach_to_application_target_group(front_door.target_group)
         else:
@@ -167,6 +173,7 @@ class GatewayStack(EnvironmentStack):
                 vpc=vpc,
                 subnets=subnets,
                 front_door=front_door,
+                endpoints=endpoint_security_group,
                 test_url=shift.test_url,
                 client_keys=client_keys,
                 secrets_key=secrets_key,
@@ -185,8 +192,13 @@ class GatewayStack(EnvironmentStack):
         cdk.CfnOutput(self, "ServiceName", value=self.service.service_name)
         cdk.CfnOutput(self, "LoadBalancerDnsName", value=self.load_balancer.load_balancer_dns_name)
 
-    def _task_security_group(self, front_door: GatewayLoadBalancer) -> ec2.SecurityGroup:
-        """Lets tasks call out, and the load balancer call them."""
+    def _task_security_group(
+        self, front_door: GatewayLoadBalancer, *, endpoints: ec2.ISecurityGroup, cache: ec2.ISecurityGroup
+    ) -> ec2.SecurityGroup:
+        """Lets the load balancer call tasks, and tasks call endpoints, the cache and, past the firewall, out.
+
+        The way out serves tables and image layers, too: their gateways have no security group to name.
+        """
         security_group = ec2.SecurityGroup(
             self,
             "TaskSecurityGroup",
@@ -196,8 +208,11 @@ class GatewayStack(EnvironmentStack):
         )
         for port in _outward_ports(self.environment_settings):
             security_group.add_egress_rule(
-                ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "AWS services and model providers"
+                ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "Model providers, tables and image layers"
             )
+        connections = security_group.connections
+        connections.allow_to(endpoints, ec2.Port.tcp(HTTPS_PORT), "Tasks to endpoints of AWS services")
+        connections.allow_to(cache, ec2.Port.tcp_range(*CACHE_PORTS), "Tasks to the cache")
         front_door.security_group.connections.allow_to(
             security_group, ec2.Port.tcp(PORT), "Load balancer to tasks"
         )

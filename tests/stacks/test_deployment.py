@@ -75,13 +75,12 @@ def named(synthesis: Synthesis, type_name: str, prefix: str) -> Resource:
 
 def statements(synthesis: Synthesis, role_prefix: str) -> list[dict[str, Any]]:
     role = named(synthesis, "AWS::IAM::Role", role_prefix)
-    (policy,) = [
-        one.properties
+    return [
+        statement
         for one in synthesis.resources("AWS::IAM::Policy", STACK)
         if one.properties["Roles"] == [{"Ref": role.logical_id}]
+        for statement in one.properties["PolicyDocument"]["Statement"]
     ]
-    found: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
-    return found
 
 
 def as_list(value: object) -> list[Any]:
@@ -135,7 +134,10 @@ def test_tasks_are_spread_over_every_zone_and_spread_again(every_environment: Sy
     subnets = service["NetworkConfiguration"]["AwsvpcConfiguration"]["Subnets"]
     zones = every_environment.environment.deployment.availability_zones
     assert len({json.dumps(subnet) for subnet in subnets}) == len(zones)
-    assert service["AvailabilityZoneRebalancing"] == "ENABLED"
+    rebalancing = service["AvailabilityZoneRebalancing"]
+    assert rebalancing == "ENABLED", (
+        f"zone rebalancing is {rebalancing}: tasks stay where a lost zone left them"
+    )
 
 
 def test_production_always_has_a_task_in_every_zone(production: Synthesis) -> None:
@@ -160,11 +162,12 @@ def test_errors_unhealthy_tasks_and_slow_answers_undo_a_deployment(every_environ
         one.logical_id.removeprefix("DeploymentAlarms")[:-8]: one.properties
         for one in every_environment.resources("AWS::CloudWatch::Alarm", STACK)
     }
-    assert {name: alarm["Threshold"] for name, alarm in alarms.items()} == {
+    thresholds = {name: alarm["Threshold"] for name, alarm in alarms.items()}
+    assert thresholds == {
         "ErrorRate": environment.monitoring.error_rate_percent,
         "UnhealthyTasks": 0,
         "Latency": environment.scaling.latency_target_ms / 1000,
-    }
+    }, "the alarms that undo a deployment are not the declared ones, or not at the settings' thresholds"
     assert {name: alarm_metrics(alarm) for name, alarm in alarms.items()} == {
         "ErrorRate": {"HTTPCode_Target_5XX_Count", "HTTPCode_ELB_5XX_Count", "RequestCount"},
         "UnhealthyTasks": {"UnHealthyHostCount"},
@@ -238,7 +241,13 @@ def test_the_rules_that_ecs_rewrites_follow_from_no_setting(
 ) -> None:
     """CloudFormation would reset the weights of a rule whose text changes, in the middle of production."""
     environment = load_environment("production")
-    changed = with_release("production", strategy=shifted.environment.release.strategy, bake_minutes=77)
+    changed = with_release(
+        "production",
+        strategy=shifted.environment.release.strategy,
+        canary_percent=33,
+        canary_minutes=44,
+        bake_minutes=55,
+    )
     changed = changed.model_copy(
         update={
             "scaling": environment.scaling.model_copy(update={"tasks_minimum": 4, "drain_time_s": 60}),
@@ -254,7 +263,7 @@ def test_the_rules_that_ecs_rewrites_follow_from_no_setting(
             for one in synthesis.resources(f"{LOAD_BALANCING}::ListenerRule", STACK)
         }
 
-    assert rules(shifted) == rules(other)
+    assert rules(shifted) == rules(other), "a setting changes a rule: its deployment would reset the traffic"
     assert rules(shifted) == rules(shifting(SHIFTING[0]))
     weights = {
         position: [group["Weight"] for group in rule["Actions"][0]["ForwardConfig"]["TargetGroups"]]
@@ -311,6 +320,7 @@ def test_ecs_asks_the_smoke_test_before_callers_get_new_tasks(shifted: Synthesis
     hooks = deployment(shifted).get("LifecycleHooks")
     function = named(shifted, "AWS::Lambda::Function", "SmokeTest")
     role = named(shifted, "AWS::IAM::Role", "SmokeTestHookRole")
+    assert hooks, "no smoke test stands between new tasks and their callers"
     assert hooks == [
         {
             "HookTargetArn": {"Fn::GetAtt": [function.logical_id, "Arn"]},
