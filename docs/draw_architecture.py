@@ -28,6 +28,7 @@ RESOURCE_NAMES = {
     "AWS::EC2::VPCEndpoint": "VPC endpoint",
     "AWS::EC2::FlowLog": "flow log",
     "AWS::NetworkFirewall::Firewall": "network firewall",
+    "AWS::Route53Resolver::FirewallRuleGroup": "DNS firewall",
     "AWS::SecretsManager::Secret": "secret",
     "AWS::KMS::Key": "KMS key",
     "AWS::DynamoDB::GlobalTable": "DynamoDB table",

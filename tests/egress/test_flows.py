@@ -55,15 +55,19 @@ def test_every_flow_meets_its_fate(judged: list[Fate]) -> None:
         != (fate.flow.verdict, fate.flow.reason, fate.flow.leak_bytes)
     ]
 
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
     assert len(judged) >= FEWEST_FLOWS
     assert {fate.verdict for fate in judged} == set(Verdict)
 
 
 def test_no_denied_flow_gets_more_through_than_a_hello(judged: list[Fate]) -> None:
-    leaking = [fate for fate in judged if fate.leak_bytes > HELLO_BUDGET_BYTES]
+    leaking = [
+        f"{fate.flow.name}: {fate.leak_bytes} bytes"
+        for fate in judged
+        if fate.leak_bytes > HELLO_BUDGET_BYTES
+    ]
 
-    assert leaking == []
+    assert not leaking, "\n".join(leaking)
 
 
 def test_every_rule_decides_some_flow(judged: list[Fate], engine: Engine, enforcing: Policy) -> None:
@@ -118,8 +122,9 @@ def test_alert_only_lets_everything_through_and_says_what_it_would_have_dropped(
         and (before.reason if before.reason != DEFAULT else "aws:alert_established") not in after.alerts
     ]
 
-    assert [fate.flow.name for fate in observed if fate.verdict is not Verdict.PASS] == []
-    assert silent == []
+    stopped = [fate.flow.name for fate in observed if fate.verdict is not Verdict.PASS]
+    assert not stopped, "\n".join(stopped)
+    assert not silent, "\n".join(silent)
 
 
 @pytest.mark.parametrize("name", ["local", "staging", "production"])

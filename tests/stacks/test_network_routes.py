@@ -63,7 +63,8 @@ def test_every_zone_leaves_and_returns_through_its_own_firewall_endpoint_and_nat
     resources = app_in_zones(number, True).resources()
 
     assert len(Network(resources, ZONES).subnets) == 4 * number
-    assert violations(BEHIND_THE_FIREWALL, resources, ZONES[:number]) == []
+    found = violations(BEHIND_THE_FIREWALL, resources, ZONES[:number])
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("number", [1, 3])
@@ -73,7 +74,8 @@ def test_without_the_firewall_every_zone_leaves_through_its_own_nat_gateway(
     resources = app_in_zones(number, False).resources()
 
     assert len(Network(resources, ZONES).subnets) == 3 * number
-    assert violations(WITHOUT_FIREWALL, resources, ZONES[:number]) == []
+    found = violations(WITHOUT_FIREWALL, resources, ZONES[:number])
+    assert not found, "\n".join(found)
 
 
 def test_every_declared_environment_has_the_ways_that_its_settings_say(every_environment: Synthesis) -> None:
@@ -85,7 +87,7 @@ def test_every_declared_environment_has_the_ways_that_its_settings_say(every_env
     if settings.network.nat_gateways < len(zones):
         # One NAT gateway for all: the other zones leave through its zone, and nothing else is amiss.
         found = [one for one in found if "through eu-central-1a, not through its own zone" not in one]
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 def test_development_has_one_nat_gateway_and_no_firewall(development: Synthesis) -> None:
