@@ -9,7 +9,7 @@ PYTHON := $(VENV)/bin/python
 CDK := node_modules/.bin/cdk
 ASSEMBLY := cdk.out/$(ENV)
 REQUIRE_APPROVAL ?= broadening
-TEST_KINDS := stacks lambdas gateway local capacity documentation egress end_to_end image
+TEST_KINDS := stacks lambdas gateway local capacity privilege documentation egress end_to_end image
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
@@ -124,6 +124,13 @@ $(TEST_KINDS:%=test-%): test-%: setup ## run the tests of one kind: stacks, lamb
 .PHONY: egress-table
 egress-table: setup ## what the firewall does with every crafted flow, judged by the installed Suricata
 	@$(PYTHON) -m tests.egress.table
+
+.PHONY: test-privilege-mutations permissions
+test-privilege-mutations: setup ## take every permission away in turn; each must be missed. Takes minutes
+	@directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && $(PYTHON) -m tests.privilege.mutations "$$directory"
+
+permissions: setup ## write docs/permissions.md from the production stacks
+	CDK_VALIDATION=false $(PYTHON) -m tests.privilege.document
 
 .PHONY: check
 check: setup ## everything that can be judged without running the gateway

@@ -8,13 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+_LOOKING = "It lists what there is and knows no resource; it changes nothing and shows no data."
+
 ROLES: Mapping[str, str] = {
     "ecr:GetAuthorizationToken": "A registry token belongs to no repository; pulling is limited to one.",
+    # Where a release shifts traffic: ECS looks at listeners, Lambda at the network it joins.
+    "ec2:DescribeNetworkInterfaces": _LOOKING,
+    "ec2:DescribeSubnets": _LOOKING,
+    "elasticloadbalancing:DescribeListeners": _LOOKING,
+    "elasticloadbalancing:DescribeRules": _LOOKING,
+    "elasticloadbalancing:DescribeTargetGroups": _LOOKING,
+    "elasticloadbalancing:DescribeTargetHealth": _LOOKING,
 }
 """Action → reason, for the permissions of roles. The resource of each is `*`.
 
 The services' authorization reference says which actions know no resource:
 https://docs.aws.amazon.com/service-authorization/latest/reference/"""
+
+ROLE_PATTERNS: Mapping[str, str] = {
+    ":network-interface/*": "Interfaces are named when they are made; Lambda alone may use the actions.",
+}
+"""End of a resource → reason, for the permissions of roles whose resources are wide in part."""
 
 RESOURCE_POLICIES: Mapping[str, str] = {
     "AWS::EC2::VPCEndpoint": "An endpoint narrows what roles may do by itself; names that AWS invents at "

@@ -46,52 +46,52 @@ def service(statement: Statement) -> str | None:
     return principal or through
 
 
-def test_every_key_has_one_purpose(every_environment: Synthesis) -> None:
+def test_every_key_has_one_purpose(every_variant: Synthesis) -> None:
     purposes = {
         path: {name for statement in found if (name := service(statement))}
-        for path, found in key_statements(every_environment).items()
+        for path, found in key_statements(every_variant).items()
     }
     assert purposes == {path: {name} for path, name in PURPOSES.items()}
 
 
-def test_nobody_encrypts_or_decrypts_but_through_that_service(every_environment: Synthesis) -> None:
+def test_nobody_encrypts_or_decrypts_but_through_that_service(every_variant: Synthesis) -> None:
     assert [
         statement.name
-        for found in key_statements(every_environment).values()
+        for found in key_statements(every_variant).values()
         for statement in found
         if CRYPTOGRAPHY & set(statement.actions) and service(statement) is None
     ] == []
 
 
-def test_services_act_for_this_account_alone(every_environment: Synthesis) -> None:
-    account = every_environment.environment.deployment.account
-    for found in key_statements(every_environment).values():
+def test_services_act_for_this_account_alone(every_variant: Synthesis) -> None:
+    account = every_variant.environment.deployment.account
+    for found in key_statements(every_variant).values():
         for statement in found:
             if "Service" in statement.body["Principal"]:
                 assert account in str(statement.body["Condition"]), statement.name
 
 
-def test_grants_go_to_services_only(every_environment: Synthesis) -> None:
-    for found in key_statements(every_environment).values():
+def test_grants_go_to_services_only(every_variant: Synthesis) -> None:
+    for found in key_statements(every_variant).values():
         for statement in found:
             if "kms:CreateGrant" in statement.actions:
                 assert statement.body["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
                 assert service(statement), statement.name
 
 
-def test_the_account_can_administer_every_key_and_change_its_policy(every_environment: Synthesis) -> None:
-    account = every_environment.environment.deployment.account
-    for path, found in key_statements(every_environment).items():
+def test_the_account_can_administer_every_key_and_change_its_policy(every_variant: Synthesis) -> None:
+    account = every_variant.environment.deployment.account
+    for path, found in key_statements(every_variant).items():
         (administration,) = [one for one in found if "kms:PutKeyPolicy" in one.actions]
         assert administration.body["Principal"] == {"AWS": f"arn:aws:iam::{account}:root"}, path
         assert set(administration.actions) == set(ADMINISTRATION), path
         assert not CRYPTOGRAPHY & set(administration.actions), path
 
 
-def test_roles_use_keys_only_through_their_service(every_environment: Synthesis) -> None:
+def test_roles_use_keys_only_through_their_service(every_variant: Synthesis) -> None:
     using = [
         statement
-        for statement in statements(every_environment)
+        for statement in statements(every_variant)
         if statement.of_a_role and any(action.startswith("kms:") for action in statement.actions)
     ]
     assert using
@@ -101,12 +101,12 @@ def test_roles_use_keys_only_through_their_service(every_environment: Synthesis)
 
 
 @pytest.mark.parametrize("provider", ["Google", "Llama"])
-def test_nobody_but_the_gateway_reads_a_providers_key(every_environment: Synthesis, provider: str) -> None:
-    if not getattr(every_environment.environment.providers, provider.lower()).enabled:
-        pytest.skip(f"{provider} is disabled in {every_environment.environment.name}")
+def test_nobody_but_the_gateway_reads_a_providers_key(every_variant: Synthesis, provider: str) -> None:
+    if not getattr(every_variant.environment.providers, provider.lower()).enabled:
+        pytest.skip(f"{provider} is disabled in {every_variant.environment.name}")
     (policy,) = [
         resource.properties
-        for resource in every_environment.resources("AWS::SecretsManager::ResourcePolicy", "Gateway")
+        for resource in every_variant.resources("AWS::SecretsManager::ResourcePolicy", "Gateway")
         if provider in resource.logical_id
     ]
     (statement,) = policy["ResourcePolicy"]["Statement"]

@@ -1,0 +1,117 @@
+"""Why each permission is there: the check that fails without it. No other permission is deployed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Need:
+    """A permission and what it is for. `on` must stand in the resource or condition of the statement."""
+
+    role: str
+    action: str
+    on: str
+    check: str
+    why: str
+
+
+_REGISTRY = "Models are read in the background and versions registered by administrators."
+
+NEEDS = (
+    # What the gateway does.
+    Need("TaskRole", "dynamodb:Scan", "", "reads the registry", _REGISTRY),
+    Need("TaskRole", "dynamodb:PutItem", "", "adds a version to the registry", _REGISTRY),
+    Need("TaskRole", "dynamodb:GetItem", "", "recognises a version that is there", _REGISTRY),
+    Need("TaskRole", "ssm:GetParameter", "", "reads the route set", "It says which versions are routed to."),
+    Need("TaskRole", "ssm:GetParametersByPath", "", "reads the flags", "Kill switches, rollout stage."),
+    Need(
+        "TaskRole", "secretsmanager:GetSecretValue", "ClientKeys", "reads the client keys",
+        "Callers are known by them.",
+    ),
+    Need(
+        "TaskRole", "secretsmanager:GetSecretValue", "AdminKeys", "reads the admin keys",
+        "Administrators are known by them.",
+    ),
+    Need(
+        "TaskRole", "secretsmanager:GetSecretValue", "Google", "reads Google's key",
+        "It signs the requests for Google's tokens.",
+    ),
+    Need(
+        "TaskRole", "secretsmanager:GetSecretValue", "Llama", "reads the Llama endpoint's key",
+        "Every request to the endpoint carries it.",
+    ),
+    Need(
+        "TaskRole", "kms:Decrypt", "dynamodb.", "reads the registry",
+        "DynamoDB decrypts the table's key for whoever reads or writes it.",
+    ),
+    Need(
+        "TaskRole", "kms:Decrypt", "secretsmanager.", "reads the client keys",
+        "Secrets Manager decrypts a secret for whoever reads it.",
+    ),
+    Need(
+        "TaskRole", "bedrock:InvokeModel", "claude-haiku-4-5", "answers with claude-haiku-4-5",
+        "The profile, and through it the model in each region it may route to.",
+    ),
+    Need(
+        "TaskRole", "bedrock:InvokeModel", "claude-sonnet-4-5", "answers with claude-sonnet-4-5",
+        "The profile, and through it the model in each region it may route to.",
+    ),
+    Need(
+        "TaskRole", "bedrock:InvokeModel", "llama3-2-3b", "answers with llama-3.2-3b-instruct",
+        "The profile, and through it the model in each region it may route to.",
+    ),
+    # What the registry guard does.
+    Need(
+        "GuardRole", "dynamodb:GetItem", "", "refuses a changed version",
+        "A deployed version is compared with its declaration.",
+    ),
+    Need("GuardRole", "dynamodb:PutItem", "", "adds a declared version", "Declared versions are deployed."),
+    Need(
+        "GuardRole", "kms:Decrypt", "dynamodb.", "adds a declared version",
+        "DynamoDB decrypts the table's key for whoever reads or writes it.",
+    ),
+    Need("GuardRole", "logs:CreateLogStream", "", "writes its log", "Lambda writes the log as the function."),
+    Need("GuardRole", "logs:PutLogEvents", "", "writes its log", "Lambda writes the log as the function."),
+    # What ECS does to start the gateway.
+    Need(
+        "ContainerExecutionRole", "ecr:GetAuthorizationToken", "", "gets a token of the image registry",
+        "The registry asks for it before anything else.",
+    ),
+    Need(
+        "ContainerExecutionRole", "ecr:BatchGetImage", "", "reads the image's manifest",
+        "It says which layers there are.",
+    ),
+    Need(
+        "ContainerExecutionRole", "ecr:GetDownloadUrlForLayer", "", "fetches the image's layers",
+        "Layers are fetched by signed addresses.",
+    ),
+    Need(
+        "ContainerExecutionRole", "logs:CreateLogStream", "", "opens a log stream",
+        "Each task has a stream of its own.",
+    ),
+    Need(
+        "ContainerExecutionRole", "logs:PutLogEvents", "", "writes to its log",
+        "The container's output is the gateway's log.",
+    ),
+    # What the network's flow logs do.
+    Need(
+        "VpcFlowLogIAMRole", "logs:CreateLogStream", "", "opens a log stream",
+        "Each network interface has a stream of its own.",
+    ),
+    Need("VpcFlowLogIAMRole", "logs:PutLogEvents", "", "writes to its log", "The record of traffic itself."),
+    Need(
+        "VpcFlowLogIAMRole", "logs:DescribeLogStreams", "", "finds its log stream",
+        "It looks whether the stream is there.",
+    ),
+)  # fmt: skip
+
+
+def need_of(role: str, action: str, on: object) -> Need | None:
+    """Why `role` (a logical id) may do `action`; `on` is its resource and condition. None: nobody says."""
+    text = json.dumps(on)
+    for need in NEEDS:
+        if role.startswith(need.role) and need.action == action and need.on in text:
+            return need
+    return None
