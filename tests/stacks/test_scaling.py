@@ -63,7 +63,7 @@ def test_scaling_looks_at_the_figure_that_the_gateway_publishes(every_environmen
         "MetricName": in_flight.METRIC,
         "Dimensions": [{"Name": in_flight.DIMENSION, "Value": told["ENVIRONMENT"]}],
         "Statistic": "Average",
-    }
+    }, "scaling does not look at what the gateway publishes"
     assert container["LogConfiguration"]["LogDriver"] == "awslogs"
 
 
