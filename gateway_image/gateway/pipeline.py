@@ -19,9 +19,9 @@ from gateway.failures import Reason, RefusalError
 from gateway.model import Completion, Request
 from gateway.providers.adapter import Adapter, HttpRequest, HttpResponse, ProviderError
 from gateway.resilience import failover
-from gateway.resilience.deadline import call_timeout_s
+from gateway.resilience.deadline import SHORTEST_REMAINDER_S, call_timeout_s, request_timeout_s
 from gateway.routing import router
-from gateway.routing.decision import RouteDecision
+from gateway.routing.decision import Candidate, RouteDecision
 from gateway.routing.eligibility import Situation, demand_of
 from gateway.spending.meter import cost_eur_micro
 from gateway.telemetry.metrics import Metrics
@@ -107,7 +107,7 @@ class Pipeline:
         return self._decide(request, self._situation(), record)
 
     async def answer(self, request: Request, record: RequestRecord) -> Answer:
-        """Answer `request` by the best candidate, or by the next where that one fails.
+        """Answer `request` by the best candidate, or where that one fails by one of another provider.
 
         What happens on the way is noted in `record`, also when the request fails or is cancelled.
 
@@ -116,23 +116,32 @@ class Pipeline:
         """
         situation = self._situation()
         decision = self._decide(request, situation, record)
+        ends_at_s = self._clock() + request_timeout_s(decision.sla_ms)
         errors: list[ProviderError] = []
-        for candidate in decision.candidates:
-            if len(errors) == failover.MAXIMUM_ATTEMPTS:
-                break
-            if errors and self._control.flags_in_force().kill_switch_on(candidate.provider):
-                continue  # thrown since the decision, which may be a minute ago
+        failures: list[failover.Failure] = []
+        candidate: Candidate | None = decision.candidates[0]
+        while candidate is not None:
             item = situation.registry[candidate.key, candidate.version]
+            timeout_s = min(call_timeout_s(decision.sla_ms), ends_at_s - self._clock())
             try:
-                completion = await self._call(item, request, decision.sla_ms, record)
+                completion = await self._call(item, request, timeout_s, record)
             except ProviderError as error:
                 errors.append(error)
-                if error.kind.callers_fault:
-                    break
+                failures.append(failover.Failure(candidate, error.kind))
             else:
                 return self._settle(item, completion, decision, record)
+            candidate = self._fallback(decision, failures, ends_at_s)
         record.problem = "; ".join(error.message for error in errors)
         raise failover.refusal_of(errors)
+
+    def _fallback(
+        self, decision: RouteDecision, failures: list[failover.Failure], ends_at_s: float
+    ) -> Candidate | None:
+        if ends_at_s - self._clock() < SHORTEST_REMAINDER_S:
+            return None
+        flags = self._control.flags_in_force()  # not the decision's, which may be minutes old
+        permitted = [each for each in decision.candidates if not flags.kill_switch_on(each.provider)]
+        return failover.next_candidate(permitted, failures)
 
     def _decide(self, request: Request, situation: Situation, record: RequestRecord) -> RouteDecision:
         decision = router.decide(demand_of(request), situation)
@@ -156,7 +165,7 @@ class Pipeline:
         )
 
     async def _call(
-        self, item: RegistryItem, request: Request, sla_ms: int, record: RequestRecord
+        self, item: RegistryItem, request: Request, timeout_s: float, record: RequestRecord
     ) -> Completion:
         adapter = self._adapters[item.provider]
         started_s = self._clock()
@@ -164,7 +173,7 @@ class Pipeline:
         status: int | None = None
         try:
             call = adapter.prepare(_within_limits(request, item), item.invocation_id)
-            response = await self._sender.send(call, call_timeout_s(sla_ms))
+            response = await self._sender.send(call, timeout_s)
             status = response.status
             completion = adapter.parse(response, request)
             outcome = ANSWERED

@@ -86,11 +86,11 @@ async def test_a_kill_switch_thrown_during_a_call_holds_for_its_fallback(
     stores.put_flag("kill-switch.google", "on")
     gateway.refresh()
     upstreams.bedrock.hold.set()
-    assert (await asking).status == 503
+    assert (await asking).status == 200
     assert not upstreams.google.requests, (
         "Gemini is second in legal, but was switched off before it was asked"
     )
-    assert len(upstreams.bedrock.requests) == 2
+    assert upstreams.llama.requests
 
 
 async def test_the_switch_for_all_stops_every_call(gateway: Gateway, stores: Stores) -> None:

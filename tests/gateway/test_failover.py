@@ -47,7 +47,8 @@ async def test_the_next_candidate_answers_where_the_first_fails(
     reply = await gateway.route(domain="legal")
     assert reply.status == 200
     ranked = [each["key"] for each in reply.json["decision"]["candidates"]]  # type: ignore[index]
-    assert outcomes(reply.json) == [(ranked[0], outcome), (ranked[1], "answered")]
+    other = next(key for key in ranked if not key.startswith("bedrock"))
+    assert outcomes(reply.json) == [(ranked[0], outcome), (other, "answered")]
     assert reply.headers["x-route-attempts"] == "2"
     assert reply.json["completion"]["choices"][0]["message"]["content"] == "From the second."  # type: ignore[index]
 
@@ -71,18 +72,41 @@ async def test_a_request_the_provider_finds_wrong_is_not_sent_to_another(
     assert not upstreams.llama.requests
 
 
-async def test_at_most_one_other_candidate_is_asked(gateway: Gateway, upstreams: Upstreams) -> None:
+async def test_one_healthy_provider_answers_while_the_others_are_down(
+    gateway: Gateway, upstreams: Upstreams
+) -> None:
+    upstreams.bedrock.status = upstreams.google.status = 500
+    reply = await gateway.route(domain="legal")
+    assert reply.status == 200
+    asked = [(key.partition("#")[0], outcome) for key, outcome in outcomes(reply.json)]
+    assert asked == [("bedrock", "overloaded"), ("google", "overloaded"), ("llama", "answered")]
+
+
+async def test_while_all_are_down_each_provider_is_asked_once(gateway: Gateway, upstreams: Upstreams) -> None:
     for behaviour in (upstreams.bedrock, upstreams.google, upstreams.llama):
         behaviour.status = 503
     reply = await gateway.route(domain="legal")
     assert reply.status == 503
     assert reply.error["code"] == "provider_unavailable"
-    calls = sum(len(each.requests) for each in (upstreams.bedrock, upstreams.google, upstreams.llama))
-    assert calls == 2
+    assert [len(each.requests) for each in (upstreams.bedrock, upstreams.google, upstreams.llama)] == [
+        1,
+        1,
+        1,
+    ]
+
+
+async def test_where_there_is_no_other_provider_the_same_ones_next_model_is_asked_once(
+    gateway: Gateway, upstreams: Upstreams
+) -> None:
+    upstreams.bedrock.status = 503
+    reply = await gateway.route(domain="medical")
+    assert reply.status == 503
+    assert len(upstreams.bedrock.requests) == 2
+    assert not upstreams.google.requests + upstreams.llama.requests, "medical is closed to them"
 
 
 async def test_rate_limits_everywhere_say_when_to_come_back(gateway: Gateway, upstreams: Upstreams) -> None:
-    for behaviour, wait in ((upstreams.bedrock, "30"), (upstreams.google, "7")):
+    for behaviour, wait in ((upstreams.bedrock, "30"), (upstreams.google, "7"), (upstreams.llama, "60")):
         behaviour.status = 429
         behaviour.headers = {"retry-after": wait}
     reply = await gateway.route(domain="legal")
