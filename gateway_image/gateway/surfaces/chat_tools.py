@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import functools
+import hashlib
+from collections import OrderedDict
 from typing import Annotated, Literal
 
 import jsonschema_rs
@@ -13,7 +14,12 @@ from gateway.failures import Reason, RefusalError
 from gateway.model import Tool, ToolChoice, ToolChoiceMode
 
 MAXIMUM_TOOLS = 128
-KNOWN_SCHEMAS_KEPT = 1024
+MAXIMUM_SCHEMA_BYTES = 64 * 1024
+MAXIMUM_SCHEMAS_BYTES = 256 * 1024
+"""Of one tool, and of all tools of a request: while schemas are judged, every other request waits."""
+
+KNOWN_VERDICTS = 1024
+LONGEST_COMPLAINT = 300
 
 FunctionName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
@@ -55,6 +61,7 @@ def read_tools(tools: list[WireTool]) -> tuple[Tool, ...]:
     """
     if len(tools) > MAXIMUM_TOOLS:
         raise _invalid(f"At most {MAXIMUM_TOOLS} tools may be given, not {len(tools)}.", "tools")
+    _refuse_large_schemas(tools)
     read: dict[str, Tool] = {}
     for index, tool in enumerate(tools):
         function = tool.function
@@ -92,9 +99,26 @@ def read_tool_choice(choice: str | WireToolChoice | None, tools: tuple[Tool, ...
     return ToolChoice(ToolChoiceMode.NAMED, choice.function.name)
 
 
-@functools.lru_cache(maxsize=KNOWN_SCHEMAS_KEPT)
+def _refuse_large_schemas(tools: list[WireTool]) -> None:
+    total = 0
+    for index, tool in enumerate(tools):
+        size = len(memoryview(tool.function.parameters))
+        total += size
+        if size > MAXIMUM_SCHEMA_BYTES:
+            raise _invalid(
+                f"The schema of function {tool.function.name!r} has {size} bytes; "
+                f"at most {MAXIMUM_SCHEMA_BYTES} are accepted.",
+                f"tools[{index}].function.parameters",
+            )
+    if total > MAXIMUM_SCHEMAS_BYTES:
+        raise _invalid(
+            f"The schemas of all tools have {total} bytes; at most {MAXIMUM_SCHEMAS_BYTES} are accepted.",
+            "tools",
+        )
+
+
 def _judged_schema(raw: bytes) -> dict[str, object] | str:
-    """The schema, or what is wrong with it; cached, as applications send the same tools every time."""
+    """The schema, or what is wrong with it."""
     try:
         schema = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -105,7 +129,31 @@ def _judged_schema(raw: bytes) -> dict[str, object] | str:
         return "it is not an object."
     if schema.get("type", "object") != "object":
         return 'its type must be "object".'
-    return _complaint(schema) or schema
+    return _verdicts.of(raw, schema) or schema
+
+
+class _Verdicts:
+    """What was said about schemas before: applications send the same tools every time.
+
+    Kept by digest, so that what it takes does not depend on how large callers' schemas are.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, str | None] = OrderedDict()
+
+    def of(self, raw: bytes, schema: dict[str, object]) -> str | None:
+        """What is wrong with `schema`, which is `raw` decoded; None where nothing is."""
+        digest = hashlib.sha256(raw).digest()
+        if digest in self._known:
+            self._known.move_to_end(digest)
+            return self._known[digest]
+        verdict = self._known[digest] = _complaint(schema)
+        if len(self._known) > KNOWN_VERDICTS:
+            self._known.popitem(last=False)
+        return verdict
+
+
+_verdicts = _Verdicts()
 
 
 def _complaint(schema: dict[str, object]) -> str | None:
@@ -121,7 +169,7 @@ def _complaint(schema: dict[str, object]) -> str | None:
     except (ValueError, RecursionError) as problem:
         return f"{str(problem)[:200]}."
     place = "".join(f"[{step!r}]" for step in error.instance_path)
-    return f"{error.message[:200]}{' at ' + place if place else ''}."
+    return f"{error.message[:200]}{' at ' + place if place else ''}"[:LONGEST_COMPLAINT] + "."
 
 
 _META_SCHEMAS = (
