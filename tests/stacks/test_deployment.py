@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gateway import server
+from lambdas.smoke_test.handler import Settings as SmokeTestSettings
 from stacks.constructs.smoke_test import PATIENCE_S, TIMEOUT_S
 from stacks.settings import Environment, ReleaseStrategy
 from stacks.validation import judge
@@ -368,6 +369,14 @@ def test_the_smoke_test_runs_in_the_network_against_the_test_listener(shifted: S
     zones = shifted.environment.deployment.availability_zones
     assert len(function["VpcConfig"]["SubnetIds"]) == len(zones)
     assert function["Timeout"] == TIMEOUT_S > PATIENCE_S
+
+
+def test_the_smoke_test_is_told_what_it_reads(shifted: Synthesis) -> None:
+    function = named(shifted, "AWS::Lambda::Function", "SmokeTest").properties
+    told = function["Environment"]["Variables"]
+    contract = (ROOT / "docs" / "contracts.md").read_text()
+    assert SmokeTestSettings.read(dict.fromkeys(told, "1"))
+    assert [name for name in told if f"`{name}`" not in contract] == []
 
 
 def test_with_a_certificate_the_smoke_test_speaks_tls(tmp_path: Path) -> None:
