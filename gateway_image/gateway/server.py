@@ -13,6 +13,7 @@ import uvicorn
 
 from gateway.application import Application
 from gateway.settings import Settings
+from gateway.surfaces.connection import BoundedConnection
 
 KEEP_ALIVE_S = 4100
 """Longer than any load balancer keeps a connection (4000 s), or its next request may meet a closed one.
@@ -74,7 +75,7 @@ def make_server(application: Application, settings: Settings) -> QuietServer:
             host=settings.listen_address,
             port=settings.port,
             loop="none",
-            http="httptools",
+            http=BoundedConnection,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -45,6 +45,9 @@ FORMS: dict[Reason, ErrorForm] = {
 NOT_FOUND = ErrorForm(404, _INVALID, "unknown_url")
 METHOD_NOT_ALLOWED = ErrorForm(405, _INVALID, "method_not_allowed")
 BODY_TOO_LARGE = ErrorForm(413, _INVALID, "request_too_large")
+HEAD_TOO_LARGE = ErrorForm(431, _INVALID, "request_head_too_large")
+TOO_SLOW = ErrorForm(408, _INVALID, "request_timeout")
+MALFORMED = ErrorForm(400, _INVALID, None)
 INTERNAL = ErrorForm(500, _SERVER, "internal_error")
 
 
