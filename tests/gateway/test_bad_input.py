@@ -258,6 +258,21 @@ async def test_a_wrong_routing_field_is_named(gateway: Gateway, field: str, valu
     assert reply.error["param"] == field
 
 
+@pytest.mark.parametrize("path", [CHAT, "/v1/route"])
+async def test_an_unknown_domain_is_refused_and_a_known_one_known_in_any_case(
+    gateway: Gateway, upstreams: Upstreams, path: str
+) -> None:
+    async def asked_in(domain: str) -> tuple[int, object]:
+        reply = await gateway.post(path, {**HELLO, "domain": domain}, headers={"x-domain": domain})
+        return reply.status, reply.error["param"] if "error" in reply.json else None
+
+    upstreams.bedrock.status = 500
+    assert await asked_in("medical,general") == (400, "domain")
+    assert await asked_in("MEDICAL") == (503, None)
+    assert len(upstreams.bedrock.requests) == 2
+    assert not upstreams.google.requests + upstreams.llama.requests, "medical is closed to them"
+
+
 async def test_an_unexpected_failure_tells_nothing_but_the_requests_id(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

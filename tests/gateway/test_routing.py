@@ -110,9 +110,30 @@ def test_premium_takes_the_best_when_there_is_time_and_a_fast_one_when_there_is_
     assert decide(demand(intent=hurried), situation()).chosen == "google#gemini-2.5-flash"
 
 
-def test_an_unknown_domain_is_served_by_the_default_one() -> None:
-    decision = decide(demand(intent=Intent(domain="astrology")), situation())
-    assert (decision.requested_domain, decision.domain) == ("astrology", "general")
+@pytest.mark.parametrize("domain", ["Medical", "MEDICAL", " medical", "medical ", "medical\t"])
+def test_a_closed_domain_is_closed_however_it_is_spelt(domain: str) -> None:
+    decision = decide(demand(intent=Intent(domain=domain)), situation())
+    assert (decision.requested_domain, decision.domain) == (domain, "medical")
+    assert decision.candidates
+    assert all("claude" in each.key for each in decision.candidates)
+
+
+@pytest.mark.parametrize(
+    "domain", ["medicine", "medical,general", "general,medical", "médical", "medi cal", "x"]
+)
+def test_an_unknown_domain_is_refused_with_the_names_of_the_known(domain: str) -> None:
+    with pytest.raises(RefusalError, match="culinary, general, legal, medical, technical") as refused:
+        decide(demand(intent=Intent(domain=domain)), situation())
+    assert refused.value.reason is Reason.INVALID_REQUEST
+    assert refused.value.parameter == "domain"
+
+
+@pytest.mark.parametrize("domain", [Intent().domain, "General", "", " "])
+def test_a_request_that_names_no_domain_is_served_by_the_default_one(domain: str) -> None:
+    domains = {name: each for name, each in ROUTE_SET.domains.items() if name != "general"}
+    without_general = msgspec.structs.replace(ROUTE_SET, domains=domains, default_domain="legal")
+    decision = decide(demand(intent=Intent(domain=domain)), situation(route_set=without_general))
+    assert decision.domain == "legal"
 
 
 def test_the_partial_scores_are_the_declared_ones() -> None:
@@ -274,7 +295,7 @@ demands = st.builds(
     intent=st.builds(
         Intent,
         model=st.sampled_from([None, None, *(item.model for item in MODELS)]),
-        domain=st.sampled_from([*ROUTE_SET.domains, "astrology"]),
+        domain=st.sampled_from([*ROUTE_SET.domains, "Medical "]),
         budget_tier=st.sampled_from(BudgetTier),
         sla_ms=st.none() | st.integers(1, 60_000),
         require_tools=st.booleans(),

@@ -15,6 +15,9 @@ from gateway.model import BudgetTier
 
 MAXIMUM_ROUTE_SET_BYTES = 4096  # the size of a standard SSM parameter
 
+UNNAMED_DOMAINS = ("", "general")
+"""What a request's domain is where its caller names none."""
+
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 DomainName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
@@ -111,9 +114,17 @@ class RouteSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Name and version, as decisions record them."""
         return f"{self.name}@{self.version}"
 
-    def domain_named(self, name: str) -> tuple[str, Domain]:
-        """The domain a request belongs to: the one it names, or the default one."""
-        known = name if name in self.domains else self.default_domain
+    def domain_named(self, name: str) -> tuple[str, Domain] | None:
+        """The domain a request belongs to, whatever its letters' case and the space around it.
+
+        A request that names none belongs to the default domain. One that names an unknown domain belongs to
+        none: it may be a misspelt closed one.
+        """
+        known = name.strip().casefold()
+        if known not in self.domains:
+            if known not in UNNAMED_DOMAINS:
+                return None
+            known = self.default_domain
         return known, self.domains[known]
 
 

@@ -27,13 +27,17 @@ def decide(demand: Demand, situation: Situation) -> RouteDecision:
     propensity is therefore 1. Ties go to the key that sorts first.
 
     Raises:
-        RefusalError: `MODEL_NOT_FOUND` where the request asks for a model the route set does not have.
+        RefusalError: `MODEL_NOT_FOUND` where the request asks for a model the route set does not have,
+            `INVALID_REQUEST` where it names a domain the route set does not have.
     """
     route_set = situation.route_set
     intent = demand.intent
     if intent.model is not None and not any(names_model(each, intent.model) for each in route_set.models):
         raise _unknown_model(intent.model, route_set)
-    domain_name, domain = route_set.domain_named(intent.domain)
+    named = route_set.domain_named(intent.domain)
+    if named is None:
+        raise _unknown_domain(intent.domain, route_set)
+    domain_name, domain = named
     tier = route_set.tiers.of(intent.budget_tier)
     sla_ms = intent.sla_ms or tier.sla_ms
     candidates: list[Candidate] = []
@@ -123,4 +127,13 @@ def _unknown_model(model: str, route_set: RouteSet) -> RefusalError:
         Reason.MODEL_NOT_FOUND,
         f"The model {model[:100]!r} does not exist here. Ask for one of {', '.join(names)}, or for auto.",
         parameter="model",
+    )
+
+
+def _unknown_domain(domain: str, route_set: RouteSet) -> RefusalError:
+    names = ", ".join(sorted(route_set.domains))
+    return RefusalError(
+        Reason.INVALID_REQUEST,
+        f"The domain {domain[:100]!r} does not exist here. Name one of {names}, or none.",
+        parameter="domain",
     )
