@@ -30,14 +30,54 @@ FIELDS: dict[str, object] = msgspec.to_builtins(CLAUDE)
         ),
         ({"price": {"currency": "EUR"}}, "as_of"),
         ({"price": None}, "price"),
-        ({"invocation_id": "global.anthropic.claude-haiku-4-5-20251001-v1:0"}, "eu_processing"),
-        ({"invocation_id": "us.anthropic.claude-haiku-4-5-20251001-v1:0"}, "eu_processing"),
         ({"colour": "blue"}, "colour"),
     ],
 )
 def test_a_wrong_field_is_named(changes: dict[str, object], told: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=told):
         msgspec.convert({**FIELDS, **changes}, RegistryItem)
+
+
+MODEL = "anthropic.claude-haiku-4-5-20251001-v1:0"
+
+
+@pytest.mark.parametrize(
+    "invocation_id",
+    [
+        *(
+            f"{geography}.{MODEL}"
+            for geography in ("global", "us", "US", "us-gov", "mx", "apac", "EU", "eus")
+        ),
+        f"eu.us.{MODEL}",
+        f"eu.eu.{MODEL}",
+        MODEL.upper(),
+        "eu.",
+        "eu.anthropic.",
+        "unheard-of.model-v1:0",
+        "abcdef123456",
+        "eu.anthropic.claude/../us.anthropic.claude",
+        f"arn:aws:bedrock:us-east-1:111111111111:inference-profile/us.{MODEL}",
+        f"arn:aws:bedrock:us-east-1:111111111111:inference-profile/eu.{MODEL}",
+        "arn:aws:bedrock:eu-central-1:111111111111:application-inference-profile/abcdef123456",
+    ],
+)
+def test_what_is_not_known_to_stay_in_the_eu_cannot_be_registered_as_staying_there(
+    invocation_id: str,
+) -> None:
+    with pytest.raises(msgspec.ValidationError, match="eu_processing"):
+        msgspec.convert({**FIELDS, "invocation_id": invocation_id}, RegistryItem)
+    elsewhere = {"eu_processing": False, "eu_licence": True}
+    msgspec.convert({**FIELDS, "invocation_id": invocation_id, "residency": elsewhere}, RegistryItem)
+
+
+@pytest.mark.parametrize(
+    "invocation_id", [f"eu.{MODEL}", MODEL, "amazon.nova-pro-v1:0", "eu.meta.llama3-2-3b-instruct-v1:0"]
+)
+def test_models_of_the_region_and_profiles_of_the_eu_may_be_registered(invocation_id: str) -> None:
+    assert (
+        msgspec.convert({**FIELDS, "invocation_id": invocation_id}, RegistryItem).invocation_id
+        == invocation_id
+    )
 
 
 def test_a_price_cannot_be_left_out() -> None:

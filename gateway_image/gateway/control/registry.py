@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import enum
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +37,17 @@ Version = Annotated[
         description="ISO date with an optional suffix: 2026-11-01, 2026-11-01.2",
     ),
 ]
+BEDROCK_VENDORS = (
+    "ai21", "amazon", "anthropic", "cohere", "deepseek", "google", "luma", "meta", "minimax", "mistral",
+    "moonshot", "moonshotai", "nvidia", "openai", "qwen", "stability", "twelvelabs", "writer", "zai",
+)  # fmt: skip
+"""What model ids begin with, https://docs.aws.amazon.com/bedrock/latest/userguide/models-supported.html"""
+
+_BEDROCK_ID_WITHIN_THE_EU = re.compile(rf"(eu\.)?({'|'.join(BEDROCK_VENDORS)})\.[a-z0-9][a-z0-9.:_-]*")
+"""A model of the region that is called, or an inference profile of the EU, which begins with `eu`.
+
+What is not known to stay is taken to leave: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html"""
+
 Tokens = Annotated[int, Meta(ge=1, le=100_000_000)]
 MicroPerMillionTokens = Annotated[
     int,
@@ -148,11 +160,12 @@ class RegistryItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if (
             self.residency.eu_processing
             and self.provider is Provider.BEDROCK
-            and _leaves_the_eu(self.invocation_id)
+            and not _BEDROCK_ID_WITHIN_THE_EU.fullmatch(self.invocation_id)
         ):
             raise ValueError(
-                f"`residency.eu_processing` is true, but `invocation_id` {self.invocation_id!r} is an "
-                "inference profile that processes outside the EU; use the eu. profile"
+                f"`residency.eu_processing` is true, but `invocation_id` {self.invocation_id!r} is neither "
+                "an inference profile of the EU nor a model of the gateway's own region; use "
+                "eu.<vendor>.<model> or <vendor>.<model> in lower case, no ARN"
             )
         if self.maximum_output_tokens > self.context_window_tokens:
             raise ValueError(
@@ -164,15 +177,6 @@ class RegistryItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def key(self) -> str:
         """The partition key, `<provider>#<model>`."""
         return f"{self.provider}#{self.model}"
-
-
-def _leaves_the_eu(invocation_id: str) -> bool:
-    """Whether a Bedrock id is an inference profile of another geography than `eu`.
-
-    Model ids begin with the vendor (`anthropic.`), profiles with a geography before it:
-    https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
-    """
-    return invocation_id.split(".", 1)[0] in {"global", "us", "us-gov", "ca", "sa", "apac", "jp", "au", "in"}
 
 
 RegistryView = Mapping[tuple[str, str], RegistryItem]
