@@ -10,32 +10,35 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from gateway.failures import Reason, RefusalError
 from gateway.model import Image, Text
+from gateway.surfaces.invalid import invalid, shortened
+
+MAXIMUM_PARTS = 1024
+"""In one message."""
 
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _DATA_URL = re.compile(r"data:([a-z]+/[a-z0-9.+-]+);base64,", re.IGNORECASE)
 
 
-class TextPart(msgspec.Struct, tag="text", tag_field="type"):
+class TextPart(msgspec.Struct, gc=False, tag="text", tag_field="type"):
     """A run of text."""
 
     text: str
 
 
-class RefusalPart(msgspec.Struct, tag="refusal", tag_field="type"):
+class RefusalPart(msgspec.Struct, gc=False, tag="refusal", tag_field="type"):
     """What an assistant said when it declined; text to every provider."""
 
     refusal: str
 
 
-class ImageUrl(msgspec.Struct):
+class ImageUrl(msgspec.Struct, gc=False):
     """Where an image is; `detail` is ignored."""
 
     url: Annotated[str, Meta(min_length=1)]
 
 
-class ImagePart(msgspec.Struct, tag="image_url", tag_field="type"):
+class ImagePart(msgspec.Struct, gc=False, tag="image_url", tag_field="type"):
     """An image."""
 
     image_url: ImageUrl
@@ -62,7 +65,7 @@ def read_content(content: str | list[Part], where: str, *, images: bool) -> tupl
             case ImagePart(image_url):
                 place = f"{where}[{index}].image_url"
                 if not images:
-                    raise _invalid("Only user and tool messages may show images.", place)
+                    raise invalid("Only user and tool messages may show images.", place)
                 parts.append(_read_image(image_url.url, f"{place}.url"))
     return tuple(parts)
 
@@ -70,18 +73,14 @@ def read_content(content: str | list[Part], where: str, *, images: bool) -> tupl
 def _read_image(url: str, where: str) -> Image:
     head = _DATA_URL.match(url[:100])
     if head is None:
-        raise _invalid("Send images as data: URLs in base64; the gateway does not fetch addresses.", where)
+        raise invalid("Send images as data: URLs in base64; the gateway does not fetch addresses.", where)
     media_type = head.group(1).lower()
     if media_type not in IMAGE_TYPES:
-        raise _invalid(f"Images may be {', '.join(IMAGE_TYPES)}, not {media_type}.", where)
+        raise invalid(f"Images may be {', '.join(IMAGE_TYPES)}, not {shortened(media_type)}.", where)
     try:
         data = base64.b64decode(url[head.end() :], validate=True)
     except (binascii.Error, ValueError):
-        raise _invalid("The image is not valid base64.", where) from None
+        raise invalid("The image is not valid base64.", where) from None
     if not data:
-        raise _invalid("The image is empty.", where)
+        raise invalid("The image is empty.", where)
     return Image(media_type, data)
-
-
-def _invalid(message: str, parameter: str) -> RefusalError:
-    return RefusalError(Reason.INVALID_REQUEST, message, parameter=parameter)

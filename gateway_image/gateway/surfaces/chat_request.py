@@ -12,15 +12,24 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from gateway.failures import Reason, RefusalError
 from gateway.model import Intent, Message, Request, Role, Sampling, ToolCall
-from gateway.surfaces.chat_parts import Part, read_content
+from gateway.surfaces.chat_parts import MAXIMUM_PARTS, Part, read_content
 from gateway.surfaces.chat_tools import WireTool, WireToolChoice, read_tool_choice, read_tools
+from gateway.surfaces.invalid import invalid, shortened
 
 ROUTER_MODELS = frozenset({"auto", "router"})
 """Model names by which a caller leaves the choice to the gateway."""
 
 MAXIMUM_STOPS = 16
+MAXIMUM_MESSAGES = 2048
+MAXIMUM_TOOL_CALLS = 128
+"""In one message; as many as there may be tools."""
+
+MAXIMUM_PIECES = 4096
+"""Parts and tool calls of all messages together: what is done for each holds up every other request."""
+
+MAXIMUM_RESPONSE_FORMAT_BYTES = 64 * 1024
+NAMED_IN_ERRORS = 3
 
 Name = Annotated[str, Meta(max_length=256)]
 T = TypeVar("T")
@@ -28,14 +37,18 @@ T = TypeVar("T")
 _FIELD = re.compile(r"(?:Object (?:missing required|contains unknown) field )?`(\w+(?:\.\w+)*)`")
 
 
-class WireFunctionCall(msgspec.Struct):
+NOTHING = msgspec.Raw(b"null")
+"""What is refused or ignored anyway stays unread."""
+
+
+class WireFunctionCall(msgspec.Struct, gc=False):
     """The function part of a tool call."""
 
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     arguments: str
 
 
-class WireToolCall(msgspec.Struct):
+class WireToolCall(msgspec.Struct, gc=False):
     """A tool call an assistant made earlier in the conversation."""
 
     id: Annotated[str, Meta(min_length=1, max_length=256)]
@@ -43,7 +56,7 @@ class WireToolCall(msgspec.Struct):
     type: Literal["function"] = "function"
 
 
-class WireMessage(msgspec.Struct):
+class WireMessage(msgspec.Struct, gc=False):
     """One message; which fields it may have depends on its role."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -52,6 +65,12 @@ class WireMessage(msgspec.Struct):
     tool_calls: list[WireToolCall] | None = None
     tool_call_id: Name | None = None
     refusal: str | None = None
+
+
+class ResponseFormat(msgspec.Struct):
+    """The form of the answer."""
+
+    type: str
 
 
 class ChatBody(msgspec.Struct):
@@ -70,11 +89,13 @@ class ChatBody(msgspec.Struct):
     n: int | None = None
     stream: bool | None = None
     logprobs: bool | None = None
-    response_format: dict[str, msgspec.Raw] | None = None
-    modalities: list[str] | None = None
-    functions: object = None
-    function_call: object = None
+    response_format: msgspec.Raw = NOTHING
+    modalities: Annotated[list[str], Meta(max_length=8)] | None = None
+    functions: msgspec.Raw = NOTHING
+    function_call: msgspec.Raw = NOTHING
 
+
+_response_format_decoder = msgspec.json.Decoder(ResponseFormat | None)
 
 _ROLES = {
     "system": Role.SYSTEM,
@@ -83,11 +104,6 @@ _ROLES = {
     "assistant": Role.ASSISTANT,
     "tool": Role.TOOL,
 }
-
-
-def invalid(message: str, parameter: str | None) -> RefusalError:
-    """The refusal of a request whose `parameter` is wrong."""
-    return RefusalError(Reason.INVALID_REQUEST, message, parameter=parameter)
 
 
 def decode_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
@@ -123,6 +139,7 @@ def read_request(chat: ChatBody, request_id: str, intent: Intent) -> Request:
         RefusalError: `INVALID_REQUEST`, naming the field.
     """
     _refuse_what_is_not_offered(chat)
+    _refuse_too_many(chat.messages)
     tools = read_tools(chat.tools or [])
     named = chat.model if chat.model not in ROUTER_MODELS else None
     return Request(
@@ -144,12 +161,47 @@ def _refuse_what_is_not_offered(chat: ChatBody) -> None:
         raise invalid("Log probabilities are not offered.", "logprobs")
     if chat.modalities not in (None, ["text"]):
         raise invalid("Answers are text only; leave modalities out.", "modalities")
-    if chat.functions is not None or chat.function_call is not None:
+    if chat.functions != NOTHING or chat.function_call != NOTHING:
         raise invalid("functions and function_call are not offered; use tools and tool_choice.", "functions")
     if chat.parallel_tool_calls is False and chat.tools:
         raise invalid("Parallel tool calls cannot be switched off for every provider.", "parallel_tool_calls")
-    if chat.response_format is not None and bytes(chat.response_format.get("type", b"")) != b'"text"':
+    if not _is_text(chat.response_format):
         raise invalid('Only response_format {"type": "text"} is offered.', "response_format")
+
+
+def _is_text(response_format: msgspec.Raw) -> bool:
+    if len(memoryview(response_format)) > MAXIMUM_RESPONSE_FORMAT_BYTES:
+        return False
+    try:
+        wanted = _response_format_decoder.decode(response_format)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return wanted is None or wanted.type == "text"
+
+
+def _refuse_too_many(messages: list[WireMessage]) -> None:
+    """Refuse what would take long to read, before anything is done for each message."""
+    if len(messages) > MAXIMUM_MESSAGES:
+        raise invalid(f"At most {MAXIMUM_MESSAGES} messages may be given, not {len(messages)}.", "messages")
+    pieces = 0
+    for index, message in enumerate(messages):
+        calls = len(message.tool_calls or ())
+        if calls > MAXIMUM_TOOL_CALLS:
+            raise invalid(
+                f"At most {MAXIMUM_TOOL_CALLS} tool calls may be in a message, not {calls}.",
+                f"messages[{index}].tool_calls",
+            )
+        parts = len(message.content) if isinstance(message.content, list) else 0
+        if parts > MAXIMUM_PARTS:
+            raise invalid(
+                f"At most {MAXIMUM_PARTS} parts may be in a message, not {parts}.",
+                f"messages[{index}].content",
+            )
+        pieces += calls + parts
+    if pieces > MAXIMUM_PIECES:
+        raise invalid(
+            f"At most {MAXIMUM_PIECES} parts and tool calls may be in all messages, not {pieces}.", "messages"
+        )
 
 
 def _read_sampling(chat: ChatBody) -> Sampling:
@@ -174,19 +226,30 @@ def _read_messages(messages: list[WireMessage]) -> tuple[Message, ...]:
             if message.tool_call_id not in open_calls:
                 raise invalid(
                     f"{where} is a tool result, but no tool call before it waits for tool_call_id "
-                    f"{message.tool_call_id!r}.",
+                    f"{shortened(message.tool_call_id)}.",
                     f"{where}.tool_call_id",
                 )
             open_calls.discard(message.tool_call_id)
         elif open_calls:
-            raise invalid(f"{where} comes before the results of tool calls {sorted(open_calls)}.", where)
+            raise invalid(f"{where} comes before the results of tool calls {_few(open_calls)}.", where)
         if message.tool_calls and message.role != "assistant":
             raise invalid(f"{where} has tool_calls, which only the assistant makes.", f"{where}.tool_calls")
-        open_calls |= {call.id for call in message.tool_calls or ()}
+        for number, call in enumerate(message.tool_calls or ()):
+            if call.id in open_calls:
+                place = f"{where}.tool_calls[{number}].id"
+                raise invalid(f"{place} {shortened(call.id)} is that of another call as well.", place)
+            open_calls.add(call.id)
         read.append(_read_message(message, where))
     if open_calls:
-        raise invalid(f"The results of tool calls {sorted(open_calls)} are missing.", "messages")
+        raise invalid(f"The results of tool calls {_few(open_calls)} are missing.", "messages")
     return tuple(read)
+
+
+def _few(calls: set[str]) -> str:
+    """The first of `calls`, and how many there are besides."""
+    named = ", ".join(shortened(call) for call in sorted(calls)[:NAMED_IN_ERRORS])
+    more = len(calls) - NAMED_IN_ERRORS
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def _read_message(message: WireMessage, where: str) -> Message:

@@ -10,8 +10,8 @@ import jsonschema_rs
 import msgspec
 from msgspec import Meta
 
-from gateway.failures import Reason, RefusalError
 from gateway.model import Tool, ToolChoice, ToolChoiceMode
+from gateway.surfaces.invalid import invalid, shortened
 
 MAXIMUM_TOOLS = 128
 MAXIMUM_SCHEMA_BYTES = 64 * 1024
@@ -21,7 +21,7 @@ MAXIMUM_SCHEMAS_BYTES = 256 * 1024
 KNOWN_VERDICTS = 1024
 LONGEST_COMPLAINT = 300
 
-FunctionName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+FunctionName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}\Z")]
 
 
 class WireFunction(msgspec.Struct):
@@ -60,17 +60,17 @@ def read_tools(tools: list[WireTool]) -> tuple[Tool, ...]:
         RefusalError: `INVALID_REQUEST` for too many tools, two of one name, or a schema that is none.
     """
     if len(tools) > MAXIMUM_TOOLS:
-        raise _invalid(f"At most {MAXIMUM_TOOLS} tools may be given, not {len(tools)}.", "tools")
+        raise invalid(f"At most {MAXIMUM_TOOLS} tools may be given, not {len(tools)}.", "tools")
     _refuse_large_schemas(tools)
     read: dict[str, Tool] = {}
     for index, tool in enumerate(tools):
         function = tool.function
         where = f"tools[{index}].function"
         if function.name in read:
-            raise _invalid(f"Two tools are named {function.name!r}.", f"{where}.name")
+            raise invalid(f"Two tools are named {function.name!r}.", f"{where}.name")
         parameters = _judged_schema(bytes(function.parameters))
         if isinstance(parameters, str):
-            raise _invalid(
+            raise invalid(
                 f"Invalid schema for function {function.name!r}: {parameters}", f"{where}.parameters"
             )
         read[function.name] = Tool(
@@ -90,11 +90,11 @@ def read_tool_choice(choice: str | WireToolChoice | None, tools: tuple[Tool, ...
     if isinstance(choice, str):
         mode = ToolChoiceMode(choice)
         if mode is ToolChoiceMode.REQUIRED and not tools:
-            raise _invalid("tool_choice requires a tool call, but no tools are given.", "tool_choice")
+            raise invalid("tool_choice requires a tool call, but no tools are given.", "tool_choice")
         return ToolChoice(mode)
     if choice.function.name not in {tool.name for tool in tools}:
-        raise _invalid(
-            f"tool_choice names {choice.function.name[:80]!r}, which is not in tools.", "tool_choice"
+        raise invalid(
+            f"tool_choice names {shortened(choice.function.name)}, which is not in tools.", "tool_choice"
         )
     return ToolChoice(ToolChoiceMode.NAMED, choice.function.name)
 
@@ -105,13 +105,13 @@ def _refuse_large_schemas(tools: list[WireTool]) -> None:
         size = len(memoryview(tool.function.parameters))
         total += size
         if size > MAXIMUM_SCHEMA_BYTES:
-            raise _invalid(
+            raise invalid(
                 f"The schema of function {tool.function.name!r} has {size} bytes; "
                 f"at most {MAXIMUM_SCHEMA_BYTES} are accepted.",
                 f"tools[{index}].function.parameters",
             )
     if total > MAXIMUM_SCHEMAS_BYTES:
-        raise _invalid(
+        raise invalid(
             f"The schemas of all tools have {total} bytes; at most {MAXIMUM_SCHEMAS_BYTES} are accepted.",
             "tools",
         )
@@ -177,7 +177,3 @@ _META_SCHEMAS = (
     jsonschema_rs.Draft7Validator({"$ref": "http://json-schema.org/draft-07/schema#"}),
 )
 """Today's draft, and the one many schema generators still write."""
-
-
-def _invalid(message: str, parameter: str) -> RefusalError:
-    return RefusalError(Reason.INVALID_REQUEST, message, parameter=parameter)

@@ -12,7 +12,8 @@ from gateway.failures import RefusalError
 from gateway.model import BudgetTier, Intent
 from gateway.pipeline import Access, Answer, Pipeline
 from gateway.surfaces.chat_answer import chat_completion
-from gateway.surfaces.chat_request import ROUTER_MODELS, ChatBody, decode_body, invalid, read_request
+from gateway.surfaces.chat_request import ROUTER_MODELS, ChatBody, decode_body, read_request
+from gateway.surfaces.invalid import invalid
 from gateway.surfaces.messages import Endpoint, Incoming, Outgoing, Routes, json_answer
 from gateway.telemetry.record import RequestRecord
 
