@@ -22,6 +22,9 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-ba
 SHUTDOWN_S = 1
 """How long the server may take to close its connections once nothing is under way."""
 
+LAST_BODIES_S = 5.0
+"""How long after the signal a request that is not whole yet is waited for; slow ones would use it up."""
+
 LOOK_EVERY_S = 0.02
 
 logger = logging.getLogger(__name__)
@@ -92,9 +95,19 @@ async def drain(application: Application, server: QuietServer, drain_time_s: flo
     """Wait until nothing is under way, at most `drain_time_s` seconds, then make the server stop."""
     logger.info("draining", extra={"in_flight": application.http.in_flight, "drain_time_s": drain_time_s})
     loop = asyncio.get_running_loop()
-    end_s = loop.time() + drain_time_s
-    while application.http.in_flight and loop.time() < end_s and not server.should_exit:  # noqa: ASYNC110 - counts, not events
+    start_s = loop.time()
+    while (  # noqa: ASYNC110 - counts, not events
+        _under_way(application, loop.time() - start_s)
+        and loop.time() < start_s + drain_time_s
+        and not server.should_exit
+    ):
         await asyncio.sleep(LOOK_EVERY_S)
     if application.http.in_flight:
         logger.warning("requests cut off", extra={"in_flight": application.http.in_flight})
     server.should_exit = True
+
+
+def _under_way(application: Application, drained_s: float) -> int:
+    """How many requests are worth waiting for."""
+    http = application.http
+    return http.in_flight if drained_s < LAST_BODIES_S else http.in_flight - http.receiving

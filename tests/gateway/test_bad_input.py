@@ -241,12 +241,27 @@ async def test_a_connection_survives_a_refused_request(gateway: Gateway) -> None
         ("x-sla-ms", "9" * 30),
         ("x-require-tools", "yes"),
         ("x-domain", "d" * 65),
+        ("x-domain", ""),
     ],
 )
 async def test_a_wrong_hint_names_its_header(gateway: Gateway, header: str, value: str) -> None:
     reply = await gateway.post(CHAT, HELLO, headers={header: value})
     assert reply.status == 400
     assert reply.error["param"] == header
+
+
+@pytest.mark.parametrize("header", ["authorization", "x-domain", "x-budget-tier"])
+async def test_a_header_given_twice_is_refused(gateway: Gateway, header: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    given = {"authorization": f"Bearer {CLIENT_KEY}", "x-domain": "legal", "x-budget-tier": "low"}
+    lines = [f"{name}: {value}" for name, value in given.items()] + [f"{header.title()}: {given[header]}"]
+    body = json.dumps(HELLO)
+    head = [f"POST {CHAT} HTTP/1.1", "host: x", *lines, f"content-length: {len(body)}", "connection: close"]
+    writer.write(("\r\n".join(head) + "\r\n\r\n" + body).encode())
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["param"] == header
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from gateway.surfaces import connection
+from gateway.surfaces import http as http_surface
 from tests.gateway.running import HELLO, Gateway
 from tests.gateway.stores import CLIENT_KEY
 from tests.gateway.upstreams import Upstreams
@@ -204,3 +205,18 @@ async def test_what_is_pipelined_closes_the_connection_after_the_answer(
     assert received.count(b"HTTP/1.1 ") == 1
     assert b"\r\nconnection: close\r\n" in received
     assert len(upstreams.google.requests) == 1
+
+
+async def test_a_slow_body_is_given_up(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_surface, "BODY_TIMEOUT_S", 0.3)
+    reader, writer = await connect(gateway)
+    writer.write(post(b"x" * 1000)[:-900])
+    for _ in range(2):
+        await asyncio.sleep(0.1)
+        writer.write(b"x")
+    received = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert received.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(received.partition(b"\r\n\r\n")[2])["error"]["code"] == "request_timeout"
+    assert gateway.application.http.receiving == 0
+    assert gateway.application.http.in_flight == 0

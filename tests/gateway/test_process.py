@@ -100,6 +100,21 @@ async def test_the_drain_time_ends_what_does_not_finish(aws: AwsEndpoint, upstre
             assert 1.0 <= time.monotonic() - told_s < 5.0
 
 
+async def test_a_body_that_does_not_end_does_not_use_up_the_drain_time(
+    aws: AwsEndpoint, upstreams: Upstreams
+) -> None:
+    async with gateway_process(process_environment(aws.url, upstreams.url, DRAIN_TIME_S="60")) as gateway:
+        await gateway.answers("/health/ready", 200)
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.environment["PORT"]))
+        key = gateway.headers["authorization"]
+        writer.write(f"POST /v1/route HTTP/1.1\r\nauthorization: {key}\r\ncontent-length: 9\r\n\r\n".encode())
+        await asyncio.sleep(0.2)
+        gateway.process.send_signal(signal.SIGTERM)
+        assert (await asyncio.wait_for(reader.readline(), 15)).startswith(b"HTTP/1.1 503 ")
+        writer.close()
+        assert await asyncio.wait_for(gateway.process.wait(), 5) == 0
+
+
 async def test_every_mistake_in_the_environment_is_named_at_once() -> None:
     environment = process_environment("http://127.0.0.1:9", "http://127.0.0.1:9")
     environment |= {"PORT": "eighty", "EU_ONLY": "perhaps", "PROVIDER_HOSTS": "https://example.org/x"}

@@ -27,6 +27,12 @@ Send = Callable[[Event], Awaitable[None]]
 CLIENT_CLOSED_REQUEST = 499
 """The status logged for a caller who left; nginx's convention, it is never sent."""
 
+BODY_TIMEOUT_S = 30.0
+"""For a request's body, from its head on."""
+
+ONCE = frozenset({"authorization", "x-domain", "x-budget-tier", "x-sla-ms", "x-require-tools"})
+"""Headers that must not be repeated: which one counts would be anybody's guess."""
+
 UNKNOWN = "unknown"
 BEARER = "bearer "
 
@@ -48,6 +54,8 @@ class HttpApplication:
         self._metrics = metrics
         self._maximum_body_bytes = maximum_body_bytes
         self.in_flight = 0
+        self.receiving = 0
+        """How many of those in flight are not whole yet."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -97,7 +105,7 @@ class HttpApplication:
     async def _answered(
         self, endpoint: Endpoint, scope: Scope, receive: Receive, record: RequestRecord
     ) -> Outgoing:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = _read_headers(scope["headers"])
         if endpoint.access is not None:
             self._pipeline.authenticate(_bearer_key(headers), endpoint.access)
         body = await self._body(headers, receive)
@@ -107,23 +115,31 @@ class HttpApplication:
         announced = headers.get("content-length", "0")
         if announced.isdecimal() and int(announced) > self._maximum_body_bytes:
             raise self._too_large()
-        event = await receive()
-        body: bytes = event.get("body", b"")
-        if event.get("more_body"):
-            chunks, received = [body], len(body)
-            while event.get("more_body"):
-                event = await receive()
-                chunk = event.get("body", b"")
-                chunks.append(chunk)
-                received += len(chunk)
-                if received > self._maximum_body_bytes:
-                    raise self._too_large()
-            body = b"".join(chunks)
-        if event["type"] == "http.disconnect":
-            raise ClientGoneError
-        if len(body) > self._maximum_body_bytes:
-            raise self._too_large()
-        return body
+        self.receiving += 1
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                return await self._whole_body(receive)
+        except TimeoutError:
+            message = f"The body of the request took longer than {BODY_TIMEOUT_S:g} s."
+            raise HttpError(errors.TOO_SLOW, message, (("connection", "close"),)) from None
+        finally:
+            self.receiving -= 1
+
+    async def _whole_body(self, receive: Receive) -> bytes:
+        chunks: list[bytes] = []
+        received = 0
+        more = True
+        while more:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                raise ClientGoneError
+            chunk: bytes = event.get("body", b"")
+            chunks.append(chunk)
+            received += len(chunk)
+            if received > self._maximum_body_bytes:
+                raise self._too_large()
+            more = event.get("more_body", False)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _too_large(self) -> HttpError:
         message = f"The request body exceeds the limit of {self._maximum_body_bytes} bytes."
@@ -152,6 +168,18 @@ class HttpApplication:
                 **record.log_fields(),
             },
         )
+
+
+def _read_headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, value in raw:
+        name = raw_name.decode("latin-1")
+        if name in headers and name in ONCE:
+            raise RefusalError(
+                Reason.INVALID_REQUEST, f"Header {name} is given twice; give it once.", parameter=name
+            )
+        headers[name] = value.decode("latin-1")
+    return headers
 
 
 def _bearer_key(headers: dict[str, str]) -> str | None:

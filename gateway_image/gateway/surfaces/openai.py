@@ -103,6 +103,8 @@ def read_hints(headers: Mapping[str, str]) -> Intent:
 
 
 def _domain(text: str) -> str:
+    if not text:
+        raise invalid(f"{DOMAIN_HEADER} is empty; give a domain or leave it out.", DOMAIN_HEADER)
     if len(text) > LONGEST_DOMAIN_NAME:
         raise invalid(f"{DOMAIN_HEADER} is longer than {LONGEST_DOMAIN_NAME} characters.", DOMAIN_HEADER)
     return text
