@@ -66,6 +66,38 @@ def interface_statements(place: Place) -> Mapping[str, Sequence[iam.PolicyStatem
         ],
         "EcrApi": images,
         "EcrDocker": images,
+        **_prepared_statements(place),
+    }
+
+
+def _prepared_statements(place: Place) -> Mapping[str, Sequence[iam.PolicyStatement]]:
+    """Ways that are open before a role takes them: experiments, capture, tracing, another account's Bedrock.
+
+    Opening a way takes a deployment of the network, which changes rarely and with care; what runs in it
+    changes often. Only what those parts will call passes.
+    """
+    own_roles = f"arn:aws:iam::{place.account}:role/{place.stack_prefix}-*"
+    return {
+        # Metrics know no resource.
+        "Monitoring": [_own(place, actions=["cloudwatch:PutMetricData"], resources=["*"])],
+        "Sts": [_own(place, actions=["sts:AssumeRole"], resources=[own_roles])],
+        "Kms": [
+            _own(place, actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[place.arn("kms", "key/*")])
+        ],
+        "AppConfigData": [
+            _own(
+                place,
+                actions=["appconfig:StartConfigurationSession", "appconfig:GetLatestConfiguration"],
+                resources=[place.arn("appconfig", "application/*")],
+            )
+        ],
+        "Firehose": [
+            _own(
+                place,
+                actions=["firehose:PutRecordBatch"],
+                resources=[place.arn("firehose", f"deliverystream/{place.stack_prefix}-*")],
+            )
+        ],
     }
 
 

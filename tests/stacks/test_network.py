@@ -19,6 +19,11 @@ INTERFACE_ENDPOINTS = {
     "ssm",
     "ecr.api",
     "ecr.dkr",
+    "appconfigdata",
+    "kinesis-firehose",
+    "kms",
+    "monitoring",
+    "sts",
 }
 
 
