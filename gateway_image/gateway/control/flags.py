@@ -56,6 +56,12 @@ class Flags(msgspec.Struct, frozen=True):
 
 BUILT_IN_FLAGS = Flags()
 
+SWITCH_WORDS = {
+    **dict.fromkeys(("on", "true", "1", "yes"), Switch.ON),
+    **dict.fromkeys(("off", "false", "0", "no"), Switch.OFF),
+}
+"""What an operator in a hurry writes into a kill switch."""
+
 
 def kill_switch_of(provider: Provider) -> str:
     """The flag that stops one provider."""
@@ -63,34 +69,44 @@ def kill_switch_of(provider: Provider) -> str:
 
 
 def read_flags(texts: Mapping[str, str], previous: Flags | None) -> Loaded[Flags]:
-    """The flags that `texts` (flag name → value) set.
+    """The flags that `texts` (flag name → value) set; case and surrounding space do not matter.
 
-    A flag without a text has its built-in default; one with a wrong text keeps its value before.
+    A flag that is gone or unreadable keeps its value before. Where there is none before, a flag that is not
+    there has its built-in default, and a kill switch that is unreadable is on: somebody meant to touch it.
     """
-    before = previous or BUILT_IN_FLAGS
-    problems: list[str] = []
-
-    def switch(name: str, kept: bool) -> bool:
-        text = texts.get(name, Switch.OFF)
-        if text in Switch.__members__.values():
-            return text == Switch.ON
-        problems.append(_wrong(name, text, Switch))
-        return kept
-
-    stage = before.rollout_stage
-    stage_text = texts.get(ROLLOUT_STAGE, RolloutStage.OFF)
-    try:
-        stage = RolloutStage(stage_text)
-    except ValueError:
-        problems.append(_wrong(ROLLOUT_STAGE, stage_text, RolloutStage))
+    problems = [_unknown(name) for name in sorted(texts.keys() - BUILT_IN_FLAGS.texts().keys())]
+    switched: dict[str, bool] = {}
+    for name in (KILL_SWITCH_ALL, *(kill_switch_of(provider) for provider in Provider)):
+        kept = None if previous is None else previous.texts()[name] == Switch.ON
+        switched[name], problem = _switch(name, texts.get(name), kept)
+        problems += problem
+    stage, problem = _stage(texts.get(ROLLOUT_STAGE), None if previous is None else previous.rollout_stage)
     flags = Flags(
         rollout_stage=stage,
-        kill_all=switch(KILL_SWITCH_ALL, before.kill_all),
-        killed=frozenset(
-            provider for provider in Provider if switch(kill_switch_of(provider), provider in before.killed)
-        ),
+        kill_all=switched[KILL_SWITCH_ALL],
+        killed=frozenset(provider for provider in Provider if switched[kill_switch_of(provider)]),
     )
-    return Loaded(flags, tuple(problems))
+    return Loaded(flags, (*problems, *problem))
+
+
+def _switch(name: str, text: str | None, kept: bool | None) -> tuple[bool, list[str]]:
+    if text is None:
+        return bool(kept), [_gone(name, Switch.ON)] if kept else []
+    word = SWITCH_WORDS.get(text.strip().casefold())
+    if word is not None:
+        return word is Switch.ON, []
+    in_force = True if kept is None else kept
+    return in_force, [_wrong(name, text, Switch, Switch.ON if in_force else Switch.OFF)]
+
+
+def _stage(text: str | None, kept: RolloutStage | None) -> tuple[RolloutStage, list[str]]:
+    in_force = kept or BUILT_IN_FLAGS.rollout_stage
+    if text is None:
+        return in_force, [_gone(ROLLOUT_STAGE, in_force)] if kept and kept is not RolloutStage.OFF else []
+    try:
+        return RolloutStage(text.strip().casefold()), []
+    except ValueError:
+        return in_force, [_wrong(ROLLOUT_STAGE, text, RolloutStage, in_force)]
 
 
 class FlagParameters:
@@ -109,5 +125,13 @@ class FlagParameters:
         return read_flags(texts, previous)
 
 
-def _wrong(name: str, text: str, allowed: type[enum.StrEnum]) -> str:
-    return f"flag {name} is {text[:40]!r}, not one of {', '.join(allowed)}; it keeps its value before"
+def _wrong(name: str, text: str, allowed: type[enum.StrEnum], in_force: str) -> str:
+    return f"flag {name} is {text[:40]!r}, not one of {', '.join(allowed)}; {in_force} is in force"
+
+
+def _gone(name: str, in_force: str) -> str:
+    return f"flag {name} is gone; it stays {in_force} until it is put to another value"
+
+
+def _unknown(name: str) -> str:
+    return f"flag {name[:100]!r} is none of {', '.join(BUILT_IN_FLAGS.texts())}; it does nothing"
