@@ -13,11 +13,13 @@ from typing import TypeVar
 import msgspec
 
 from gateway.providers.adapter import FailureKind, HttpResponse, ProviderError
+from gateway.providers.redaction import redacted
 
 MAXIMUM_ANSWER_BYTES = 32 * 1024 * 1024
 """No completion is this large; reading on would only spend memory."""
 
 _LONGEST_MESSAGE = 500
+_LONGEST_READ = 4000
 _LONGEST_WAIT_S = 86_400.0
 
 _KINDS: dict[int, FailureKind] = {
@@ -35,6 +37,12 @@ _KINDS: dict[int, FailureKind] = {
     504: FailureKind.TIMEOUT,
 }
 
+_KEY = r"(api[ _-]?key|access[ _-]?key|secret[ _-]?key|(security|access|auth|bearer) token|credentials?)"
+_WRONG = (
+    r"(incorrect|invalid|not valid|expired|missing|revoked|wrong|unknown|required|not found|"
+    r"did(n[o']t| not) provide|provide (a|an|your|the)|unauthori[sz]ed|malformed)"
+)
+_ABOUT_KEYS = re.compile(rf"\b{_KEY}\b.{{0,60}}\b{_WRONG}\b|\b{_WRONG}\b.{{0,40}}\b{_KEY}\b", re.IGNORECASE)
 _TOO_LONG = re.compile(
     r"(input|prompt|messages?|request|conversation)\b.{0,60}\btoo long"
     r"|context[ _-]?(length|window|limit|size)"
@@ -76,7 +84,8 @@ def decode_answer(response: HttpResponse, decoder: msgspec.json.Decoder[T], prov
 
 def broken_answer(provider: str, why: str, status: int | None = None) -> ProviderError:
     """The error for an answer that is not what the provider's interface promises."""
-    return ProviderError(FailureKind.PROTOCOL, f"{provider} sent an unreadable answer: {why}", status=status)
+    told = f"{provider} sent an unreadable answer: {printable(why, 300)}"
+    return ProviderError(FailureKind.PROTOCOL, told, status=status)
 
 
 def decode_refusal(body: bytes) -> dict[str, object]:
@@ -100,6 +109,9 @@ def kind_of_status(status: int) -> FailureKind:
 
 def kind_of_complaint(message: str) -> FailureKind:
     """Which of the kinds that share status 400 a provider's wording means."""
+    message = message[:_LONGEST_READ]
+    if _ABOUT_KEYS.search(message):
+        return FailureKind.AUTHENTICATION
     if _TOO_LONG.search(message):
         return FailureKind.CONTEXT_LENGTH
     if _NOT_SERVED.search(message):
@@ -172,10 +184,11 @@ def text_of(value: object) -> str:
 
 
 def printable(text: str, limit: int) -> str:
-    """At most `limit` characters on one line, fit for a log."""
-    shortened = text[: limit + 1]
-    cleaned = "".join(character if character.isprintable() else " " for character in shortened)
-    return cleaned[:limit].strip()
+    """At most `limit` characters on one line, fit for a caller or a log: without keys and addresses."""
+    if len(text) > _LONGEST_READ:  # what is cut in two is no longer known for what it is
+        text = text[:_LONGEST_READ].rsplit(None, 1)[0]
+    on_one_line = "".join(character if character.isprintable() else " " for character in redacted(text))
+    return on_one_line[:limit].strip()
 
 
 def _timestamp(text: str) -> float | None:

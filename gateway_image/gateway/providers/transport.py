@@ -6,7 +6,7 @@ import aiohttp
 from yarl import URL
 
 from gateway.providers.adapter import FailureKind, HttpRequest, HttpResponse, ProviderError
-from gateway.providers.http_answer import MAXIMUM_ANSWER_BYTES
+from gateway.providers.http_answer import MAXIMUM_ANSWER_BYTES, printable
 from gateway.safety.residency import EgressGuard, EgressRefusedError
 
 CONNECT_TIMEOUT_S = 3.0
@@ -63,9 +63,13 @@ class Transport:
         except TimeoutError:
             raise ProviderError(FailureKind.TIMEOUT, f"no whole answer within {timeout_s:g} s") from None
         except (aiohttp.ClientConnectionError, OSError) as error:
-            raise ProviderError(FailureKind.UNREACHABLE, f"{type(error).__name__}: {error}") from None
+            raise ProviderError(FailureKind.UNREACHABLE, _told(error)) from None
         except (aiohttp.ClientError, ValueError) as error:
-            raise ProviderError(FailureKind.PROTOCOL, f"{type(error).__name__}: {error}") from None
+            raise ProviderError(FailureKind.PROTOCOL, _told(error)) from None
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {printable(str(error), 300)}"
 
 
 def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
@@ -82,7 +86,9 @@ def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
     headers = {name.lower(): value for name, value in response.headers.items()}
     encoding = headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
-        raise ProviderError(FailureKind.PROTOCOL, f"answer encoded as {encoding!r}, unasked", status=status)
+        raise ProviderError(
+            FailureKind.PROTOCOL, f"answer encoded as {printable(encoding, 40)!r}, unasked", status=status
+        )
     return headers
 
 
