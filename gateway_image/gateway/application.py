@@ -135,11 +135,12 @@ def _control_plane(
     credentials: Mapping[Provider, Credential],
 ) -> ControlPlane:
     flags = FlagParameters(clients.ssm, settings.flag_parameters)
-    route_set = RouteSetParameter(clients.ssm, settings.route_set_parameter)
+    registered = Snapshot("registry", registry.load, interval_s=REGISTRY_INTERVAL_S)
+    route_set = RouteSetParameter(clients.ssm, settings.route_set_parameter, lambda: registered.value)
     client_keys = Secret(clients.secrets, settings.client_keys_secret, parse_key_ring)
     admin_keys = Secret(clients.secrets, settings.admin_keys_secret, parse_key_ring)
     return ControlPlane(
-        registry=Snapshot("registry", registry.load, interval_s=REGISTRY_INTERVAL_S),
+        registry=registered,
         route_set=Snapshot("route_set", route_set.load, interval_s=REGISTRY_INTERVAL_S),
         flags=Snapshot("flags", flags.load, interval_s=FLAGS_INTERVAL_S),
         client_keys=Snapshot("client_keys", client_keys.load, interval_s=SECRETS_INTERVAL_S),

@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.control.registry import Lifecycle, RegistryView
+from gateway.control.route_sets import RouteSetParameter
 from gateway.control.snapshot import Loaded, Snapshot
 from tests.gateway.running import Gateway, running_gateway
-from tests.gateway.stores import CLIENT_KEY, TABLE, Stores, declared_models, declared_route_set
+from tests.gateway.stores import CLIENT_KEY, ROUTE_SET, TABLE, Stores, declared_models, declared_route_set
 from tests.gateway.upstreams import Upstreams
 
 MODELS = "/v1/models"
@@ -61,6 +63,66 @@ async def test_a_new_route_set_is_taken_up_and_a_broken_one_is_not(gateway: Gate
         gateway.refresh()
         assert "llama" in str(await chosen(gateway, domain="culinary"))
     assert gateway.application.control.route_set.refused_values == 3
+
+
+def with_versions(version: str, *keys: str) -> dict[str, object]:
+    """The declared route set, asking for another version of `keys`, or of all models where none is named."""
+    changed = declared_route_set()
+    models = changed["models"]
+    assert isinstance(models, list)
+    for model in models:
+        if not keys or model["key"] in keys:
+            model["version"] = version
+    return changed | {"version": "2026-12-01"}
+
+
+async def test_a_route_set_of_which_no_model_is_registered_replaces_none(
+    gateway: Gateway, stores: Stores
+) -> None:
+    stores.put_route_set(json.dumps(with_versions("2099-01-01")))
+    gateway.refresh()
+    gateway.refresh()
+    reply = await gateway.route(domain="legal")
+    assert reply.status == 200
+    assert reply.headers["x-route-policy"] == "default@2026-11-01"
+    complaints = gateway.application.control.route_set.complaints
+    assert "no model of default@2026-12-01 can answer" in complaints[0]
+    assert f"{HAIKU.key} version 2099-01-01 is not registered" in complaints[0]
+    stores.registry.put(msgspec.structs.replace(HAIKU, version="2099-01-01"))
+    gateway.refresh()
+    assert (await gateway.route(domain="legal")).headers["x-route-policy"] == "default@2026-12-01"
+
+
+async def test_a_route_set_of_which_every_model_is_a_draft_replaces_none(
+    gateway: Gateway, stores: Stores
+) -> None:
+    for item in declared_models():
+        stores.registry.put(msgspec.structs.replace(item, version="2099-01-01", lifecycle=Lifecycle.DRAFT))
+    stores.put_route_set(json.dumps(with_versions("2099-01-01")))
+    gateway.refresh()
+    assert (await gateway.route(domain="legal")).headers["x-route-policy"] == "default@2026-11-01"
+    assert "version 2099-01-01 is draft" in gateway.application.control.route_set.complaints[0]
+
+
+async def test_a_route_set_with_one_model_missing_is_taken_up_and_complained_of(
+    gateway: Gateway, stores: Stores
+) -> None:
+    stores.put_route_set(json.dumps(with_versions("2099-01-01", HAIKU.key)))
+    gateway.refresh()
+    assert (await gateway.route(domain="legal")).headers["x-route-policy"] == "default@2026-12-01"
+    complaints = gateway.application.control.route_set.complaints
+    assert [f"{HAIKU.key} version 2099-01-01 is not registered" in each for each in complaints] == [True]
+
+
+@pytest.mark.parametrize(("registered", "complaints"), [(None, 0), ({}, 1)])
+async def test_the_first_route_set_is_taken_up_whatever_is_registered_yet(
+    stores: Stores, registered: RegistryView | None, complaints: int
+) -> None:
+    parameter = RouteSetParameter(stores.ssm, ROUTE_SET, lambda: registered)
+    loaded = parameter.load(None)
+    assert loaded.value.policy_version == "default@2026-11-01"
+    assert len(loaded.problems) == complaints
+    assert len(parameter.load(loaded.value).problems) == complaints
 
 
 async def test_a_kill_switch_moves_requests_elsewhere_and_back(gateway: Gateway, stores: Stores) -> None:
