@@ -15,7 +15,7 @@ from gateway.control.registry import Lifecycle, RegistryView
 from gateway.control.route_sets import RouteSetParameter
 from gateway.control.snapshot import Loaded, Snapshot
 from tests.gateway.running import Gateway, running_gateway
-from tests.gateway.stores import CLIENT_KEY, ROUTE_SET, TABLE, Stores, declared_models, declared_route_set
+from tests.gateway.stores import ADMIN_KEY, CLIENT_KEY, ROUTE_SET, TABLE, Stores, declared_models, declared_route_set
 from tests.gateway.upstreams import Upstreams
 
 MODELS = "/v1/models"
@@ -211,7 +211,11 @@ async def test_the_last_good_snapshots_outlive_their_stores(
     snapshots = stats["snapshots"]
     assert isinstance(snapshots, dict)
     assert snapshots["registry"]["failures"] == 2
-    assert "ResourceNotFoundException" in snapshots["registry"]["complaints"][0]
+    assert snapshots["registry"]["complaints"] == 1
+    assert "ResourceNotFoundException" not in str(stats)
+    complaints = (await gateway.call("GET", "/v1/admin/complaints", key=ADMIN_KEY)).json
+    assert "ResourceNotFoundException" in str(complaints["registry"])
+    assert (await gateway.call("GET", "/v1/admin/complaints")).status == 403
     assert upstreams.bedrock.requests
 
 

@@ -43,12 +43,15 @@ class RouteAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SnapshotStats(msgspec.Struct, frozen=True):
-    """How fresh one store's snapshot is; `age_s` None before it was ever read."""
+    """How fresh one store's snapshot is; `age_s` None before it was ever read.
+
+    `complaints` counts what was wrong at the last refresh; `GET /v1/admin/complaints` says what it was.
+    """
 
     age_s: float | None
     failures: int
     refused_values: int
-    complaints: tuple[str, ...]
+    complaints: int
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -68,7 +71,7 @@ _decoder = msgspec.json.Decoder(RouteBody)
 
 
 class RoutingSurface:
-    """`POST /v1/route` and `GET /v1/stats`."""
+    """`POST /v1/route`, `GET /v1/stats`, and for administrators `GET /v1/admin/complaints`."""
 
     def __init__(
         self,
@@ -91,6 +94,7 @@ class RoutingSurface:
         return {
             "/v1/route": {"POST": Endpoint("route", self.route, Access.CLIENT)},
             "/v1/stats": {"GET": Endpoint("stats", self.stats, Access.CLIENT)},
+            "/v1/admin/complaints": {"GET": Endpoint("complaints", self.complaints, Access.ADMIN)},
         }
 
     async def route(self, incoming: Incoming) -> Outgoing:
@@ -130,8 +134,17 @@ class RoutingSurface:
                 flags=flags.texts(),
                 unconfigured_providers=dict(control.unconfigured()),
                 snapshots={
-                    each.name: SnapshotStats(each.age_s, each.failures, each.refused_values, each.complaints)
+                    each.name: SnapshotStats(
+                        each.age_s, each.failures, each.refused_values, len(each.complaints)
+                    )
                     for each in control.snapshots()
                 },
             )
         )
+
+    async def complaints(self, incoming: Incoming) -> Outgoing:  # noqa: ARG002 - every handler takes the request
+        """Tell what was wrong with each store at its last refresh.
+
+        The stores' own words name endpoints and parameters, which are no business of clients.
+        """
+        return json_answer({each.name: each.complaints for each in self._control.snapshots()})
