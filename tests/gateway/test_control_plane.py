@@ -15,7 +15,15 @@ from gateway.control.registry import Lifecycle, RegistryView
 from gateway.control.route_sets import RouteSetParameter
 from gateway.control.snapshot import Loaded, Snapshot
 from tests.gateway.running import Gateway, running_gateway
-from tests.gateway.stores import ADMIN_KEY, CLIENT_KEY, ROUTE_SET, TABLE, Stores, declared_models, declared_route_set
+from tests.gateway.stores import (
+    ADMIN_KEY,
+    CLIENT_KEY,
+    ROUTE_SET,
+    TABLE,
+    Stores,
+    declared_models,
+    declared_route_set,
+)
 from tests.gateway.upstreams import Upstreams
 
 MODELS = "/v1/models"
