@@ -32,7 +32,6 @@ RESOURCE_NAMES = {
     "AWS::SecretsManager::Secret": "secret",
     "AWS::KMS::Key": "KMS key",
     "AWS::DynamoDB::GlobalTable": "DynamoDB table",
-    "AWS::SSM::Parameter": "SSM parameter",
     "AWS::Lambda::Function": "Lambda function",
     "AWS::Bedrock::Guardrail": "Bedrock guardrail",
     "AWS::ElastiCache::ServerlessCache": "Valkey cache",

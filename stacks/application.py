@@ -77,7 +77,11 @@ def build(
         log_key=secrets.log_key,
     )
     feature_flags = FeatureFlagsStack(
-        app, "FeatureFlags", environment=environment, table_key=secrets.table_key
+        app,
+        "FeatureFlags",
+        environment=environment,
+        table_key=secrets.table_key,
+        log_key=secrets.log_key,
     )
     guardrails = GuardrailsStack(app, "Guardrails", environment=environment)
     cache = CacheStack(
@@ -97,7 +101,7 @@ def build(
         cache_security_group=cache.valkey.security_group,
         models=models,
         registry_table=model_registry.table,
-        route_set_parameter_name=model_registry.route_set.parameter_name,
+        route_set_parameter_name=model_registry.route_set_parameter_name,
         flag_parameter_path=feature_flags.parameter_path,
         client_keys=secrets.client_keys,
         admin_keys=secrets.admin_keys,
@@ -118,7 +122,11 @@ def build(
             load_balancer=gateway.load_balancer,
             target_groups=gateway.target_groups,
             registry_table=model_registry.table,
-            functions={"RegistryGuard": model_registry.guard.function},
+            functions={
+                "RegistryGuard": model_registry.guard.function,
+                "RouteSet": model_registry.route_set.function,
+                "Flags": feature_flags.flags.function,
+            },
         ),
     )
     application = Application(

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from stacks.environment_stack import EnvironmentStack
+from stacks.constructs.operator_parameters import OperatorParameter, OperatorParameters
+from stacks.environment_stack import EnvironmentStack, tags_of
 from stacks.settings import Environment
 
 KILL_SWITCHES = ("all", "bedrock", "google", "llama")
@@ -18,13 +18,13 @@ FLAGS: Mapping[str, tuple[str, ...]] = {
     "rollout-stage": ("off", "shadow", "canary", "active"),
     **{f"kill-switch.{target}": ("off", "on") for target in KILL_SWITCHES},
 }
-"""Every flag and the values it may have; the first is the one it is deployed with."""
+"""Every flag and the values it may have; the first is the one it is created with."""
 
 
 class FeatureFlagsStack(EnvironmentStack):
-    """Owns one parameter for each flag, deployed `off`, and the flag table.
+    """Owns one parameter for each flag, created `off`, and the flag table.
 
-    A deploy does not touch a flag that an operator has set since.
+    A deploy leaves a flag alone that an operator has set since.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class FeatureFlagsStack(EnvironmentStack):
         *,
         environment: Environment,
         table_key: kms.IKey,
+        log_key: kms.IKey,
     ) -> None:
         super().__init__(
             scope,
@@ -43,15 +44,24 @@ class FeatureFlagsStack(EnvironmentStack):
             stateful=True,
         )
         self.parameter_path = f"/ai-orchestration/{environment.name}/flags"
-        for name, values in FLAGS.items():
-            ssm.StringParameter(
-                self,
-                name,
-                parameter_name=f"{self.parameter_path}/{name}",
-                string_value=values[0],
-                allowed_pattern=f"^({'|'.join(values)})$",
-                description=f"One of {', '.join(values)}",
-            )
+        self.flags = OperatorParameters(
+            self,
+            "Flags",
+            parameters=[
+                OperatorParameter(
+                    name=f"{self.parameter_path}/{name}",
+                    value=values[0],
+                    allowed_pattern=f"^({'|'.join(values)})$",
+                    description=f"One of {', '.join(values)}",
+                )
+                for name, values in FLAGS.items()
+            ],
+            tags=tags_of(environment),
+            kept=environment.deployment.stateful_protection,
+            log_key=log_key,
+            log_retention_days=environment.gateway.log_retention_days,
+            removal_policy=self.removal_policy,
+        )
         self.table = dynamodb.TableV2(
             self,
             "FlagTable",

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from stacks.constructs.operator_parameters import OperatorParameter, OperatorParameters
 from stacks.constructs.registry_guard import RegistryGuard
 from stacks.declared_models import DeclaredModel
-from stacks.environment_stack import EnvironmentStack
+from stacks.environment_stack import EnvironmentStack, tags_of
 from stacks.route_set import RouteSet
 from stacks.settings import Environment
 
@@ -63,14 +63,24 @@ class ModelRegistryStack(EnvironmentStack):
             table_key=table_key,
             removal_policy=self.removal_policy,
         )
-        self.route_set = ssm.StringParameter(
+        self.route_set_parameter_name = f"/ai-orchestration/{environment.name}/route-sets/active"
+        self.route_set = OperatorParameters(
             self,
             "RouteSet",
-            parameter_name=f"/ai-orchestration/{environment.name}/route-sets/active",
-            string_value=route_set.text,
-            description="Route set in force; operators may change it without a deploy",
+            parameters=[
+                OperatorParameter(
+                    name=self.route_set_parameter_name,
+                    value=route_set.text,
+                    description="Route set in force; operators may change it without a deploy",
+                )
+            ],
+            tags=tags_of(environment),
+            kept=environment.deployment.stateful_protection,
+            log_key=log_key,
+            log_retention_days=environment.gateway.log_retention_days,
+            removal_policy=self.removal_policy,
         )
         # A route set must never name a version that the table does not hold yet.
-        self.route_set.node.add_dependency(self.guard)
+        self.route_set.declared.node.add_dependency(self.guard)
         cdk.CfnOutput(self, "RegistryTableName", value=self.table.table_name)
-        cdk.CfnOutput(self, "RouteSetParameterName", value=self.route_set.parameter_name)
+        cdk.CfnOutput(self, "RouteSetParameterName", value=self.route_set_parameter_name)

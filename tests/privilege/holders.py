@@ -246,6 +246,57 @@ def registry_guard(cloud: RunningCloud, run: str) -> Iterator[Outcome]:
     yield "writes its log", None if _events(cloud, group) > logged else f"{group} has no new event"
 
 
+def operator_parameters(stack: str, holder: str) -> Exercise:
+    """Tag, delete and create the parameters that a stack declares; they end as they are declared."""
+
+    def at_work(cloud: RunningCloud, run: str) -> Iterator[Outcome]:
+        functions, store = admin(cloud, "lambda"), admin(cloud, "ssm")
+        (name,) = [
+            one["FunctionName"] for one in functions.list_functions()["Functions"] if holder in one["Role"]
+        ]
+        group = functions.get_function_configuration(FunctionName=name)["LoggingConfig"]["LogGroup"]
+        logged = _events(cloud, group)
+        properties = _declared_parameters(cloud, stack)
+        declared = json.loads(properties["Parameters"])
+        with response_url() as (url, answers):
+
+            def problem(kind: str, **changes: str) -> str | None:
+                answers.clear()
+                event = {
+                    "RequestType": kind,
+                    "ResponseURL": url,
+                    "OldResourceProperties": properties,
+                    "ResourceProperties": {**properties, **changes},
+                }
+                functions.invoke(FunctionName=name, Payload=json.dumps(event))
+                if not answers:
+                    return "no answer came"
+                return None if answers[0]["Status"] == "SUCCESS" else answers[0]["Reason"][:200]
+
+            try:
+                yield "tags its parameters", problem("Update", Tags=json.dumps({"exercise": run}))
+                yield "deletes its parameters", problem("Delete", Kept="false")
+                for one in declared:
+                    _denied(store.delete_parameter, Name=one["Name"])
+                yield "creates its parameters", problem("Create")
+            finally:
+                for one in declared:
+                    store.put_parameter(**one, Type="String", Overwrite=True)
+        yield "writes its log", None if _events(cloud, group) > logged else f"{group} has no new event"
+
+    return at_work
+
+
+def _declared_parameters(cloud: RunningCloud, stack: str) -> dict[str, str]:
+    template = json.loads((cloud.state.assembly / f"{stack}.template.json").read_text())
+    (found,) = (
+        resource["Properties"]
+        for resource in template["Resources"].values()
+        if "Parameters" in resource.get("Properties", {}) and "Kept" in resource["Properties"]
+    )
+    return {key: found[key] for key in ("Parameters", "Tags", "Kept")}
+
+
 def _events(cloud: RunningCloud, group: str) -> int:
     logs = admin(cloud, "logs")
     streams = logs.describe_log_streams(logGroupName=group)["logStreams"]
@@ -333,6 +384,8 @@ def _denied(call: Callable[..., object], **arguments: object) -> str | None:
 EXERCISES: Mapping[str, Exercise] = {
     "TaskRole": gateway,
     "GuardRole": registry_guard,
+    "FlagsRole": operator_parameters("FeatureFlags", "FlagsRole"),
+    "RouteSetRole": operator_parameters("ModelRegistry", "RouteSetRole"),
     "ContainerExecutionRole": ecs,
     "VpcFlowLogIAMRole": flow_logs,
 }

@@ -17,6 +17,8 @@ class Need:
     why: str
 
 
+_PARAMETERS = ("FlagsRole", "RouteSetRole")
+_LOG = "Lambda writes the log as the function."
 _REGISTRY = "Models are read in the background and versions registered by administrators."
 
 NEEDS = (
@@ -72,8 +74,24 @@ NEEDS = (
         "GuardRole", "kms:Decrypt", "dynamodb.", "adds a declared version",
         "DynamoDB decrypts the table's key for whoever reads or writes it.",
     ),
-    Need("GuardRole", "logs:CreateLogStream", "", "writes its log", "Lambda writes the log as the function."),
-    Need("GuardRole", "logs:PutLogEvents", "", "writes its log", "Lambda writes the log as the function."),
+    Need("GuardRole", "logs:CreateLogStream", "", "writes its log", _LOG),
+    Need("GuardRole", "logs:PutLogEvents", "", "writes its log", _LOG),
+    # What declares the parameters that operators own.
+    *(
+        need
+        for role in _PARAMETERS
+        for need in (
+            Need(role, "ssm:GetParameter", "", "creates its parameters", "What an operator has set stays."),
+            Need(role, "ssm:PutParameter", "", "creates its parameters", "What is absent is created."),
+            Need(role, "ssm:AddTagsToResource", "", "tags its parameters", "The tags are the environment's."),
+            Need(
+                role, "ssm:DeleteParameter", "", "deletes its parameters",
+                "An environment without `stateful_protection` leaves nothing behind.",
+            ),
+            Need(role, "logs:CreateLogStream", "", "writes its log", _LOG),
+            Need(role, "logs:PutLogEvents", "", "writes its log", _LOG),
+        )
+    ),
     # What ECS does to start the gateway.
     Need(
         "ContainerExecutionRole", "ecr:GetAuthorizationToken", "", "gets a token of the image registry",

@@ -28,7 +28,6 @@ LOSS: Mapping[str, str] = {
     "AWS::Logs::LogGroup": "the record so far would be left behind or deleted",
     "AWS::NetworkFirewall::Firewall": "traffic would have no way out until a new one stands",
     "AWS::S3::Bucket": "the objects so far would be left behind",
-    "AWS::SSM::Parameter": "the deploy fails over its name, or what operators set is overwritten",
     "AWS::SecretsManager::Secret": "keys in use would be replaced by new ones",
 }
 """The types that keep data, an address or a name that others hold, and what a replacement means."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from tests.stacks.synthesis import Synthesis
 
 
-def test_every_flag_is_deployed_off_under_its_contract_name(every_environment: Synthesis) -> None:
-    flags = {
-        resource.properties["Name"]: resource.properties["Value"]
-        for resource in every_environment.resources("AWS::SSM::Parameter", "FeatureFlags")
-    }
+def declared_flags(synthesis: Synthesis) -> list[dict[str, str]]:
+    flags: list[dict[str, str]] = json.loads(
+        synthesis.only("AWS::CloudFormation::CustomResource", "FeatureFlags")["Parameters"]
+    )
+    return flags
+
+
+def test_every_flag_is_created_off_under_its_contract_name(every_environment: Synthesis) -> None:
+    flags = {flag["Name"]: flag["Value"] for flag in declared_flags(every_environment)}
     path = f"/ai-orchestration/{every_environment.environment.name}/flags"
     assert flags == {
         f"{path}/rollout-stage": "off",
@@ -23,10 +28,7 @@ def test_every_flag_is_deployed_off_under_its_contract_name(every_environment: S
 
 
 def test_a_flag_refuses_a_value_it_does_not_know(production: Synthesis) -> None:
-    patterns = {
-        resource.properties["Name"].rsplit("/", 1)[1]: resource.properties["AllowedPattern"]
-        for resource in production.resources("AWS::SSM::Parameter", "FeatureFlags")
-    }
+    patterns = {flag["Name"].rsplit("/", 1)[1]: flag["AllowedPattern"] for flag in declared_flags(production)}
     for stage in ("off", "shadow", "canary", "active"):
         assert re.match(patterns["rollout-stage"], stage)
     assert not re.match(patterns["rollout-stage"], "on")

@@ -1,0 +1,265 @@
+"""Operator parameters: what a deploy creates and changes, and the operators' values that it leaves alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from lambdas.operator_parameters import handler as parameters
+
+if TYPE_CHECKING:
+    from types_boto3_ssm.client import SSMClient
+
+SWITCH, STAGE = "/flags/kill-switch.all", "/flags/rollout-stage"
+TAGS = {"owner": "platform", "service": "gateway"}
+
+
+def declared(name: str = SWITCH, value: str = "off", **changes: object) -> dict[str, object]:
+    return {
+        "Name": name,
+        "Value": value,
+        "Description": "One of off, on",
+        "AllowedPattern": "^(off|on)$",
+        **changes,
+    }
+
+
+def properties(
+    *declarations: object, tags: dict[str, str] | None = None, kept: str = "true"
+) -> dict[str, object]:
+    return {
+        "ServiceToken": "arn",
+        "Parameters": json.dumps(declarations),
+        "Tags": json.dumps(TAGS if tags is None else tags),
+        "Kept": kept,
+    }
+
+
+def create(*declarations: object) -> dict[str, object]:
+    return {"RequestType": "Create", "ResourceProperties": properties(*declarations)}
+
+
+def update(old: object, new: object) -> dict[str, object]:
+    return {"RequestType": "Update", "OldResourceProperties": old, "ResourceProperties": new}
+
+
+@pytest.fixture
+def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[SSMClient]:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        yield boto3.client("ssm")
+
+
+def value(ssm: SSMClient, name: str = SWITCH) -> str:
+    return ssm.get_parameter(Name=name)["Parameter"]["Value"]
+
+
+def operator_sets(ssm: SSMClient, text: str, name: str = SWITCH) -> None:
+    ssm.put_parameter(Name=name, Value=text, Overwrite=True)
+
+
+def tags(ssm: SSMClient, name: str = SWITCH) -> dict[str, str]:
+    found = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=name)["TagList"]
+    return {tag["Key"]: tag["Value"] for tag in found}
+
+
+def names(ssm: SSMClient) -> set[str]:
+    return {parameter["Name"] for parameter in ssm.describe_parameters()["Parameters"]}
+
+
+def results(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return {line["name"]: line["result"] for line in lines if line["event"] == "operator parameter"}
+
+
+def test_an_absent_parameter_is_created_with_everything_declared(ssm: SSMClient) -> None:
+    assert parameters.run(create(declared(), declared(STAGE))) is None
+    (switch, _) = sorted(ssm.describe_parameters()["Parameters"], key=lambda found: found["Name"])
+    assert (switch["Name"], switch["Type"], switch["Tier"]) == (SWITCH, "String", "Standard")
+    assert (switch["Description"], switch["AllowedPattern"]) == ("One of off, on", "^(off|on)$")
+    assert (value(ssm), value(ssm, STAGE)) == ("off", "off")
+    assert tags(ssm) == TAGS
+
+
+def test_an_operators_value_outlives_changed_tags(ssm: SSMClient, capsys: pytest.CaptureFixture[str]) -> None:
+    parameters.run(create(declared()))
+    operator_sets(ssm, "on")
+    retagged = TAGS | {"owner": "another"}
+    reason = parameters.run(update(properties(declared()), properties(declared(), tags=retagged)))
+    assert reason is None
+    assert (value(ssm), tags(ssm)) == ("on", retagged)
+    assert results(capsys) == {SWITCH: "left alone"}
+
+
+def test_an_operators_value_outlives_a_changed_default(
+    ssm: SSMClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parameters.run(create(declared(STAGE, AllowedPattern=None)))
+    operator_sets(ssm, "canary", STAGE)
+    changed = declared(STAGE, "shadow", AllowedPattern=None)
+    assert parameters.run(update(properties(declared(STAGE)), properties(changed))) is None
+    assert value(ssm, STAGE) == "canary"
+    assert results(capsys) == {STAGE: "left alone"}
+
+
+def test_a_changed_default_reaches_a_parameter_that_nobody_touched(
+    ssm: SSMClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parameters.run(create(declared(), declared(STAGE)))
+    old, new = properties(declared(), declared(STAGE)), properties(declared(value="on"), declared(STAGE))
+    assert parameters.run(update(old, new)) is None
+    assert (value(ssm), value(ssm, STAGE)) == ("on", "off")
+    assert results(capsys) == {SWITCH: "updated", STAGE: "unchanged"}
+    # CloudFormation takes a failed update back by the same event, turned round.
+    assert parameters.run(update(new, old)) is None
+    assert value(ssm) == "off"
+
+
+def test_a_changed_description_keeps_the_value(ssm: SSMClient) -> None:
+    parameters.run(create(declared()))
+    assert parameters.run(update(properties(declared()), properties(declared(Description="new")))) is None
+    (switch,) = ssm.describe_parameters()["Parameters"]
+    assert (switch["Description"], value(ssm)) == ("new", "off")
+
+
+def test_the_same_event_again_changes_nothing(ssm: SSMClient) -> None:
+    first = create(declared())
+    assert [parameters.run(first) for _ in range(3)] == [None, None, None]
+    assert ssm.get_parameter(Name=SWITCH)["Parameter"]["Version"] == 1
+    changed = update(properties(declared()), properties(declared(value="on")))
+    assert [parameters.run(changed) for _ in range(3)] == [None, None, None]
+    assert value(ssm) == "on"
+
+
+def test_a_value_that_was_there_before_the_first_deploy_stays(ssm: SSMClient) -> None:
+    ssm.put_parameter(Name=SWITCH, Value="on", Type="String")
+    assert parameters.run(create(declared())) is None
+    assert (value(ssm), tags(ssm)) == ("on", TAGS)
+
+
+def test_an_unreadable_previous_declaration_makes_every_value_an_operators(ssm: SSMClient) -> None:
+    parameters.run(create(declared()))
+    assert parameters.run(update({"Parameters": "["}, properties(declared(value="on")))) is None
+    assert value(ssm) == "off"
+
+
+def test_a_value_set_between_reading_and_creating_stays(
+    ssm: SSMClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Late:
+        """A store whose read misses what an operator sets right after it."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(ssm, name)
+
+        def get_parameter(self, **_: object) -> object:
+            ssm.put_parameter(Name=SWITCH, Value="on", Type="String")
+            raise ClientError({"Error": {"Code": "ParameterNotFound", "Message": "none"}}, "GetParameter")
+
+    assert parameters.run(create(declared()), open_store=lambda: Late()) is None  # type: ignore[arg-type,return-value]
+    assert value(ssm) == "on"
+    assert results(capsys) == {SWITCH: "left alone"}
+
+
+def test_a_deleted_parameter_comes_back_with_its_default(ssm: SSMClient) -> None:
+    parameters.run(create(declared(value="on")))
+    ssm.delete_parameter(Name=SWITCH)
+    old, new = properties(declared(value="on")), properties(declared(), tags={})
+    assert parameters.run(update(old, new)) is None
+    assert value(ssm) == "off"
+
+
+def test_a_parameter_no_longer_declared_stays_and_is_named(
+    ssm: SSMClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parameters.run(create(declared(), declared(STAGE)))
+    old, new = properties(declared(), declared(STAGE), kept="false"), properties(declared(), kept="false")
+    assert parameters.run(update(old, new)) is None
+    assert names(ssm) == {SWITCH, STAGE}
+    assert results(capsys)[STAGE] == "no longer declared, left alone"
+
+
+@pytest.mark.parametrize(("kept", "left"), [("true", {SWITCH, STAGE}), ("false", set())])
+def test_deleting_the_resource_deletes_only_what_is_not_kept(
+    ssm: SSMClient, kept: str, left: set[str]
+) -> None:
+    parameters.run(create(declared(), declared(STAGE)))
+    event = {
+        "RequestType": "Delete",
+        "ResourceProperties": properties(declared(), declared(STAGE), kept=kept),
+    }
+    assert [parameters.run(event) for _ in range(2)] == [None, None]
+    assert names(ssm) == left
+
+
+@pytest.mark.usefixtures("ssm")
+def test_a_stack_whose_declaration_was_refused_can_still_be_deleted() -> None:
+    assert parameters.run({"RequestType": "Delete", "ResourceProperties": {"Parameters": "["}}) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (None, "ResourceProperties"),
+        (properties(kept="yes"), "Kept is 'yes'"),
+        ({**properties(), "Tags": "[]"}, "Tags is"),
+        ({**properties(), "Tags": '{"owner": 1}'}, "Tags is"),
+        ({**properties(), "Parameters": None}, "Parameters is NoneType"),
+        ({**properties(), "Parameters": "[{"}, "not valid JSON"),
+        ({**properties(), "Parameters": "{}"}, "JSON dict"),
+        (properties(1), "Parameter 0 is 1"),
+        (properties({"Name": SWITCH}), "Parameter 0 has Value None"),
+        (properties(declared(value="")), "Value ''"),
+        (properties(declared(AllowedPattern=1)), "AllowedPattern 1"),
+        (properties(declared(), declared()), "declared twice"),
+    ],
+)
+def test_a_malformed_declaration_is_refused_by_name_and_writes_nothing(
+    ssm: SSMClient, given: object, named: str
+) -> None:
+    reason = parameters.run({"RequestType": "Create", "ResourceProperties": given})
+    assert named in str(reason)
+    assert names(ssm) == set()
+
+
+def test_an_unreachable_store_is_a_reason_not_a_crash() -> None:
+    def refuse() -> parameters.Store:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "PutParameter")
+
+    assert "AccessDeniedException" in str(parameters.run(create(declared()), open_store=refuse))
+
+
+@pytest.mark.parametrize("character", ["x", '"', "é"])
+def test_the_response_keeps_the_physical_id_and_fits_cloudformations_limit(character: str) -> None:
+    event = {"RequestId": "request-1", "LogicalResourceId": "Flags"}
+    body = parameters.response_body({**event, "PhysicalResourceId": "kept"}, character * 10_000)
+    assert len(body) <= 4096
+    answer = json.loads(body)
+    assert (answer["Status"], answer["PhysicalResourceId"]) == ("FAILED", "kept")
+    fresh = json.loads(parameters.response_body(event, None))
+    assert (fresh["Status"], fresh["PhysicalResourceId"]) == ("SUCCESS", "operator-parameters-Flags")
+
+
+def test_cloudformation_is_answered_with_the_reason() -> None:
+    sent: list[tuple[str, dict[str, object]]] = []
+    event = {**create(), "ResourceProperties": {}, "ResponseURL": "http://127.0.0.1:9/answer"}
+    parameters.handler(event, None, send=lambda url, body: sent.append((url, json.loads(body))))
+    ((url, answer),) = sent
+    assert url == "http://127.0.0.1:9/answer"
+    assert (answer["Status"], "Kept is None" in str(answer["Reason"])) == ("FAILED", True)
+
+
+def test_an_answer_that_arrives_nowhere_raises_so_that_the_event_runs_again() -> None:
+    with pytest.raises(OSError, match="refused"):
+        parameters.send("http://127.0.0.1:9/answer", b"{}")
