@@ -13,7 +13,15 @@ from gateway.control.flags import FlagParameters
 from gateway.control.plane import ControlPlane, Credential
 from gateway.control.registry import Provider, RegistryTable
 from gateway.control.route_sets import RouteSetParameter
-from gateway.control.secrets import ProviderSecret, Secret, parse_key_ring, parse_provider_secret
+from gateway.control.secrets import (
+    NO_CREDENTIAL,
+    ProviderSecret,
+    Secret,
+    api_key_obstacle,
+    parse_key_ring,
+    parse_provider_secret,
+    usable_api_key,
+)
 from gateway.control.snapshot import Snapshot
 from gateway.pipeline import Pipeline
 from gateway.providers.adapter import Adapter, HttpRequest, HttpResponse
@@ -109,7 +117,9 @@ class Application:
         }
         credentials = {
             Provider.BEDROCK: Credential(
-                bedrock, lambda: bedrock.attempts > 0, lambda: bedrock.value is not None
+                bedrock,
+                lambda: bedrock.attempts > 0,
+                lambda: NO_CREDENTIAL if bedrock.value is None else None,
             )
         }
         if settings.google is not None and self._google is not None:
@@ -118,7 +128,7 @@ class Application:
                 google.base_url, google.project, google.location, access.token
             )
             credentials[Provider.GOOGLE] = Credential(
-                access.secret, lambda: access.tried, lambda: access.token() is not None
+                access.secret, lambda: access.tried, lambda: NO_CREDENTIAL if access.token() is None else None
             )
         if settings.llama is not None:
             adapters[Provider.LLAMA], credentials[Provider.LLAMA] = _llama(settings.llama, clients)
@@ -162,12 +172,8 @@ def _google_access(
 def _llama(settings: LlamaSettings, clients: AwsClients) -> tuple[Adapter, Credential]:
     secret = _provider_secret("llama_secret", settings.secret, clients)
 
-    def api_key() -> str | None:
-        key = (secret.value or {}).get("api_key")
-        return key if isinstance(key, str) and key else None
-
-    credential = Credential(secret, lambda: secret.attempts > 0, lambda: api_key() is not None)
-    return LlamaAdapter(settings.base_url, api_key), credential
+    credential = Credential(secret, lambda: secret.attempts > 0, lambda: api_key_obstacle(secret.value))
+    return LlamaAdapter(settings.base_url, lambda: usable_api_key(secret.value)), credential
 
 
 def _provider_secret(name: str, arn: str, clients: AwsClients) -> Snapshot[ProviderSecret]:

@@ -238,6 +238,34 @@ async def test_a_provider_is_used_as_soon_as_its_key_is_set(stores: Stores, upst
         assert (await gateway.route(model="llama-3.3-70b-instruct")).status == 200
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "a\r\nx-injected: b",
+        "a\n",
+        "\nb",
+        "a b",
+        "a\tb",
+        "a\x00b",
+        "\x7f",
+        "schlüssel",
+        "\u2018key\u2019",
+        5,
+        ["a"],
+        True,
+    ],
+)
+async def test_a_key_that_no_header_can_carry_leaves_the_provider_out_and_says_so(
+    gateway: Gateway, stores: Stores, upstreams: Upstreams, key: object
+) -> None:
+    stores.put_secret("llama", {"api_key": key})
+    gateway.refresh()
+    reply = await gateway.route(model="llama-3.3-70b-instruct")
+    assert reply.status == 503
+    assert "no text of visible ASCII characters" in str(reply.error["message"])
+    assert not upstreams.llama.requests
+
+
 async def test_a_disabled_provider_is_excluded_with_the_reason(stores: Stores, upstreams: Upstreams) -> None:
     without: dict[str, Any] = {
         "GOOGLE_SECRET": "",

@@ -60,7 +60,7 @@ def pipeline_of(providers: SlowProviders) -> Pipeline:
         flags=holding("flags", Flags()),  # type: ignore[arg-type]
         client_keys=holding("client_keys", KeyRing(("key",))),  # type: ignore[arg-type]
         admin_keys=holding("admin_keys", KeyRing(("key",))),  # type: ignore[arg-type]
-        credentials={each: Credential(holding(each, "key"), lambda: True, lambda: True) for each in Provider},
+        credentials={each: Credential(holding(each, "key"), lambda: True, lambda: None) for each in Provider},
     )
     return Pipeline(
         control=control,

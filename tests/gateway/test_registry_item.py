@@ -20,6 +20,8 @@ FIELDS: dict[str, object] = msgspec.to_builtins(CLAUDE)
         ({"model": "claude\n"}, "white space"),
         ({"version": "2026-13-01"}, "version"),
         ({"version": "latest"}, "version"),
+        ({"version": "\u0662026-11-01"}, "version"),
+        ({"version": "2026-11-01.\u0662"}, "version"),
         ({"context_window_tokens": 0}, "context_window_tokens"),
         ({"maximum_output_tokens": 300_000}, "maximum_output_tokens"),
         ({"expected_latency_ms": -1}, "expected_latency_ms"),

@@ -14,11 +14,14 @@ from gateway.routing.policy import RouteSet
 
 
 class Credential(msgspec.Struct, frozen=True):
-    """Where a provider's credential comes from, whether getting it was tried, whether there is one."""
+    """Where a provider's credential comes from, and whether getting it was tried.
+
+    `obstacle` says why the provider cannot be called with it, or None where it can.
+    """
 
     snapshot: Refreshed
     tried: Callable[[], bool]
-    usable: Callable[[], bool]
+    obstacle: Callable[[], str | None]
 
 
 class ControlPlane(msgspec.Struct, frozen=True):
@@ -70,6 +73,8 @@ class ControlPlane(msgspec.Struct, frozen=True):
             credential = self.credentials.get(provider)
             if credential is None:
                 reasons[provider] = "the provider is disabled in this environment"
-            elif not credential.usable():
-                reasons[provider] = "no credential is set for the provider"
+                continue
+            obstacle = credential.obstacle()
+            if obstacle is not None:
+                reasons[provider] = obstacle
         return reasons

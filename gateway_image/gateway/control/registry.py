@@ -33,7 +33,7 @@ Name = Annotated[
 Version = Annotated[
     str,
     Meta(
-        pattern=r"^\d{4}-\d{2}-\d{2}(\.[0-9a-z]+)?$",
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(\.[0-9a-z]+)?$",
         description="ISO date with an optional suffix: 2026-11-01, 2026-11-01.2",
     ),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ProviderSecret = Mapping[str, object]
+
+
+NO_CREDENTIAL = "no credential is set for the provider"
+UNUSABLE_API_KEY = (
+    "the provider's `api_key` is no text of visible ASCII characters, so no header can carry it; set it anew "
+    "without line breaks and blanks"
+)
+_API_KEY = re.compile(r"[!-~]+")
 
 
 class KeyRing:
@@ -62,6 +71,19 @@ def parse_provider_secret(text: str) -> ProviderSecret:
         ValueError: it is no JSON object.
     """
     return msgspec.json.decode(text, type=dict[str, object])
+
+
+def api_key_obstacle(secret: ProviderSecret | None) -> str | None:
+    """Why `api_key` of `secret` cannot be sent as a bearer token, without repeating it; None where it can."""
+    key = (secret or {}).get("api_key")
+    if key is None or key == "":
+        return NO_CREDENTIAL
+    return None if isinstance(key, str) and _API_KEY.fullmatch(key) else UNUSABLE_API_KEY
+
+
+def usable_api_key(secret: ProviderSecret | None) -> str | None:
+    """`api_key` of `secret`, where it can be sent."""
+    return None if secret is None or api_key_obstacle(secret) is not None else str(secret["api_key"])
 
 
 class Secret(Generic[T]):
