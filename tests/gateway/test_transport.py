@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -140,3 +141,54 @@ async def test_a_connection_that_ends_early_is_no_answer(transport: Transport, a
 async def test_what_is_no_http_is_a_broken_protocol(transport: Transport) -> None:
     async with server(b"SSH-2.0-OpenSSH\r\n\r\n") as (url, _):
         assert (await failure(transport, url)).kind is FailureKind.PROTOCOL
+
+
+async def test_no_proxy_of_the_environment_is_used(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with server(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nproxy") as (proxy, asked_proxy):
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        async with server(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\ndirect") as (url, _):
+            answer = await transport.send(get(url), 5)
+    assert answer.body == b"direct", "the call went through the proxy that the environment names"
+    assert not asked_proxy
+
+
+async def test_no_cookie_is_carried_from_one_call_to_the_next(transport: Transport) -> None:
+    answer = (
+        b"HTTP/1.1 200 OK\r\nset-cookie: tenant=a; Path=/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    )
+    async with server(answer) as (address, received):
+        url = address.replace("127.0.0.1", "localhost")  # cookie jars keep none for bare addresses
+        named = Transport(EgressGuard(frozenset({"localhost"})))
+        try:
+            for _ in range(2):
+                assert (await named.send(get(url), 5)).headers["set-cookie"].startswith("tenant=a")
+        finally:
+            await named.close()
+        for _ in range(2):
+            await transport.send(get(address), 5)
+    assert len(received) == 4
+    assert not any(b"cookie" in head.lower() for head in received), (
+        "a cookie of one call is sent with the next"
+    )
+
+
+async def test_a_host_that_does_not_take_the_connection_is_given_up_before_the_deadline(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport_module, "CONNECT_TIMEOUT_S", 0.2)
+    with contextlib.ExitStack() as sockets:
+        full = sockets.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):  # fill the queue of connections nobody accepts: further ones hang
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        failed = await failure(transport, f"http://127.0.0.1:{full.getsockname()[1]}", 3.0)
+    assert failed.kind is FailureKind.UNREACHABLE, "a host that is gone counts as one that is slow"
+    assert "0.2 s" in failed.message
