@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 import tomllib
 
@@ -24,7 +25,7 @@ from gateway.failures import Reason, RefusalError
 from gateway.model import BudgetTier, Image, Intent, Message, Request, Role, Text, Tool, ToolCall
 from gateway.routing.decision import Filter, RouteDecision
 from gateway.routing.eligibility import Demand, Situation, demand_of
-from gateway.routing.policy import RouteSet
+from gateway.routing.policy import Domain, RouteSet, Weights
 from gateway.routing.router import cost_per_thousand_tokens, decide, refusal_of
 from tests.gateway.stores import ENVIRONMENTS, declared_models
 
@@ -156,12 +157,42 @@ def test_what_is_slower_than_the_sla_or_dearer_than_the_ceiling_scores_nothing_n
     assert [partial.value for partial in decision.candidates[0].partials[:2]] == [0.0, 0.0]
 
 
+def test_a_score_is_added_from_left_to_right_and_rounded_at_each_step() -> None:
+    weights = Weights(latency=0.4, cost=0.1, domain=0.2, tools=0.3)
+    tier = msgspec.structs.replace(ROUTE_SET.tiers.standard, weights=weights)
+    route_set = msgspec.structs.replace(
+        ROUTE_SET,
+        tiers=msgspec.structs.replace(ROUTE_SET.tiers, standard=tier),
+        domains={"general": Domain(fit={"claude": 1.0})},
+    )
+    free = msgspec.structs.replace(
+        HAIKU.price, input_micro_per_million_tokens=0, output_micro_per_million_tokens=0
+    )
+    slow = changed(HAIKU, expected_latency_ms=60_000, price=free)
+    decision = decide(demand(), situation([slow], route_set=route_set))
+    contributions = [partial.contribution for partial in decision.candidates[0].partials]
+    assert contributions == [0.0, 0.1, 0.2, 0.3]
+    assert math.fsum(contributions) == 0.6
+    assert decision.candidates[0].score == 0.6000000000000001
+
+
+@pytest.mark.parametrize(("input_tokens", "expected"), [(950, None), (951, Filter.CONTEXT_WINDOW)])
+def test_no_model_is_too_small_for_output_that_it_would_not_give(
+    input_tokens: int, expected: Filter | None
+) -> None:
+    item = changed(HAIKU, context_window_tokens=1000, maximum_output_tokens=50)
+    decision = decide(demand(input_tokens=input_tokens, maximum_output_tokens=100_000), situation([item]))
+    assert filters(decision).get(item.key) is expected
+
+
 def test_equal_scores_are_ordered_by_key() -> None:
     twins = [
         changed(item, expected_latency_ms=1000, price=HAIKU.price, capabilities=HAIKU.capabilities)
         for item in MODELS
     ]
-    decision = decide(demand(intent=Intent(domain="technical")), situation(twins))
+    backwards = msgspec.structs.replace(ROUTE_SET, models=tuple(reversed(ROUTE_SET.models)))
+    assert [each.key for each in backwards.models] != sorted(each.key for each in backwards.models)
+    decision = decide(demand(intent=Intent(domain="technical")), situation(twins, route_set=backwards))
     keys = [each.key for each in decision.candidates]
     assert len({each.score for each in decision.candidates}) == 1
     assert keys == sorted(keys)
@@ -256,6 +287,13 @@ def test_the_policys_first_choice_holds_at_every_stage_while_nothing_is_learned(
         ({}, {"flags": Flags(kill_all=True)}, Reason.NO_AVAILABLE_MODEL),
         ({}, {"models": []}, Reason.NO_AVAILABLE_MODEL),
         ({"intent": Intent(model="gemini-2.5-pro", domain="medical")}, {}, Reason.NO_ELIGIBLE_MODEL),
+        # Too long for some, but that is not what stands in the way of the others:
+        ({"input_tokens": 10**9, "intent": Intent(domain="medical")}, {}, Reason.NO_ELIGIBLE_MODEL),
+        (
+            {"input_tokens": 10**9},
+            {"flags": Flags(killed=frozenset({Provider.GOOGLE}))},
+            Reason.NO_AVAILABLE_MODEL,
+        ),
     ],
 )
 def test_no_eligible_model_is_the_callers_or_the_operators_affair(
