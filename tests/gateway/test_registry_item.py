@@ -17,7 +17,9 @@ FIELDS: dict[str, object] = msgspec.to_builtins(CLAUDE)
     [
         ({"provider": "azure"}, "provider"),
         ({"model": "Claude"}, "model"),
-        ({"model": "claude\n"}, "white space"),
+        ({"model": "claude\n"}, "`model` must not contain white space"),
+        ({"version": "2026-11-01\n"}, "`version` must not contain white space"),
+        ({"invocation_id": "eu.anthropic.x\n"}, "`invocation_id` must not contain white space"),
         ({"version": "2026-13-01"}, "version"),
         ({"version": "latest"}, "version"),
         ({"version": "\u0662026-11-01"}, "version"),

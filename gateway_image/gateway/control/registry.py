@@ -149,8 +149,9 @@ class RegistryItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     residency: Residency
 
     def __post_init__(self) -> None:
-        if any(character.isspace() for character in self.model + self.version + self.invocation_id):
-            raise ValueError("`model`, `version` and `invocation_id` must not contain white space")
+        for name in ("model", "version", "invocation_id"):
+            if any(character.isspace() for character in getattr(self, name)):
+                raise ValueError(f"`{name}` must not contain white space")
         try:
             datetime.date.fromisoformat(self.version[:10])
         except ValueError:
