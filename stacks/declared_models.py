@@ -73,7 +73,7 @@ def read_declaration(file: Path, schema: Path) -> dict[str, object]:
     """
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason, remedy = f"it cannot be read: {error}", "make it a TOML file"
         raise SettingsError(
             [Mistake(file=file, key="(file)", value=file.name, reason=reason, remedy=remedy)]

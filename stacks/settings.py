@@ -189,6 +189,8 @@ def _read_toml(path: Path) -> Mapping[str, object]:
         raise _unreadable(path, "there is no such file", f"use one of: {available}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _unreadable(path, f"it is no TOML: {error}", "correct the syntax at that place") from error
+    except OSError as error:
+        raise _unreadable(path, f"it cannot be read: {error.strerror}", "make it a readable file") from error
 
 
 def _unreadable(path: Path, reason: str, remedy: str) -> SettingsError:

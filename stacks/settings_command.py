@@ -12,7 +12,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from stacks.settings import environment_names, load
-from stacks.settings_errors import Mistake, SettingsError
+from stacks.settings_check import mistakes
+from stacks.settings_errors import SettingsError
 from stacks.settings_guardrails import GuardrailPolicySet
 from stacks.settings_sections import EnvironmentFile
 
@@ -38,14 +39,8 @@ def schema(of: str = "environment") -> str:
 
 
 def _check(folder: Path, names: Sequence[str]) -> int:
-    mistakes: list[Mistake] = []
-    for name in names:
-        try:
-            load(folder / f"{name}.toml")
-        except SettingsError as error:
-            mistakes.extend(error.mistakes)
-    if mistakes:
-        print(SettingsError(mistakes), file=sys.stderr)
+    if found := mistakes(folder, names):
+        print(SettingsError(found), file=sys.stderr)
         return 1
     print(f"{', '.join(names)}: no mistakes")
     return 0

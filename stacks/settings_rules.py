@@ -7,7 +7,6 @@ them are well-formed, so one malformed setting hides no other mistake.
 from __future__ import annotations
 
 import re
-import zoneinfo
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -208,7 +207,6 @@ def _floors_are_within_limits(
 
 def _floors_are_well_named(floors: tuple[ScheduledFloor, ...]) -> Iterator[Finding]:
     names = [floor.name for floor in floors]
-    known_zones = zoneinfo.available_timezones()
     for position, floor in enumerate(floors):
         at = f"scaling.scheduled_floors.{position}"
         if floor.name in names[:position]:
@@ -217,14 +215,6 @@ def _floors_are_well_named(floors: tuple[ScheduledFloor, ...]) -> Iterator[Findi
                 value=floor.name,
                 reason="another floor has this name",
                 remedy="give each floor its own name",
-            )
-        # A machine without a time zone database cannot judge; the file is not wrong for that.
-        if known_zones and floor.time_zone not in known_zones:
-            yield Finding(
-                key=f"{at}.time_zone",
-                value=floor.time_zone,
-                reason="there is no such time zone",
-                remedy="use an IANA name, e.g. Europe/Berlin",
             )
 
 

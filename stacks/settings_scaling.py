@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from typing import Annotated, Literal
 
+from aws_croniter import AwsCroniter
+from aws_croniter.exceptions import AwsCroniterExpressionError
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
@@ -14,15 +17,37 @@ def _cron(expression: str) -> str:
     fields = expression.removeprefix("cron(").removesuffix(")").split()
     framed = expression.startswith("cron(") and expression.endswith(")")
     if not framed or len(fields) != 6 or [fields[2], fields[4]].count("?") != 1:
-        raise PydanticCustomError(
-            "cron",
-            "it is no cron expression of AWS: six fields, and ? in exactly one of day and weekday",
-            {"remedy": "write cron(minute hour day month weekday year), e.g. cron(0 7 ? * MON-FRI *)"},
-        )
+        raise _no_cron("it is no cron expression of AWS: six fields, and ? in exactly one of day and weekday")
+    try:
+        AwsCroniter(" ".join(fields))
+    except (AwsCroniterExpressionError, ValueError) as error:
+        raise _no_cron(f"it is no cron expression of AWS: {error}") from error
     return expression
 
 
+def _no_cron(reason: str) -> PydanticCustomError:
+    return PydanticCustomError(
+        "cron",
+        "{reason}",
+        {
+            "reason": reason,
+            "remedy": "write cron(minute hour day month weekday year), e.g. cron(0 7 ? * MON-FRI *)",
+        },
+    )
+
+
+def _time_zone(name: str) -> str:
+    known = zoneinfo.available_timezones()
+    # A machine without a time zone database cannot judge; the file is not wrong for that.
+    if known and name not in known:
+        raise PydanticCustomError(
+            "time_zone", "there is no such time zone", {"remedy": "use an IANA name, e.g. Europe/Berlin"}
+        )
+    return name
+
+
 CronExpression = Annotated[str, AfterValidator(_cron)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 
 
 class ScheduledFloor(Section):
@@ -32,7 +57,7 @@ class ScheduledFloor(Section):
         pattern=r"^[a-z][a-z0-9-]{0,62}$", description="Unique, lower case, words joined by hyphens."
     )
     schedule: CronExpression = Field(description="When, as cron(minute hour day month weekday year).")
-    time_zone: str = Field(
+    time_zone: TimeZone = Field(
         default="Europe/Berlin",
         pattern=r"^([A-Z][A-Za-z_]+(/[A-Z][A-Za-z_+-]*)+|UTC)$",
         description="IANA time zone of the schedule; daylight saving is followed.",

@@ -2,9 +2,6 @@
 
 import datetime
 
-import pytest
-
-from capacity.errors import CapacityError
 from capacity.floors import floor_changes
 from stacks.settings import Scaling
 from tests.capacity.sections import run, section
@@ -64,13 +61,6 @@ def test_a_schedule_that_is_over_or_has_not_begun_changes_nothing() -> None:
         )
         == []
     )
-
-
-def test_a_cron_expression_that_aws_would_refuse_is_named() -> None:
-    with pytest.raises(CapacityError, match=r"floor-0.*schedule = cron\(99 8"):
-        changes(
-            floors(("99 8 ? * MON *", "UTC", 3)), "2026-11-15T00:00:00+00:00", "2026-11-22T00:00:00+00:00"
-        )
 
 
 def test_tasks_are_there_one_start_after_their_floor() -> None:

@@ -533,3 +533,98 @@ def test_a_section_that_is_no_table_is_one_mistake(folder: Path, section: str) -
 
     assert mistake.key == "cache"
     assert "Write a table" in mistake.remedy
+
+
+@pytest.mark.parametrize(
+    ("schedule", "named"),
+    [
+        ("cron(99 66 ? * FOO *)", "minute"),
+        ("cron(0 24 ? * MON *)", "hour"),
+        ("cron(0 7 32 * ? *)", "day-of-month"),
+        ("cron(0 7 ? 13 MON *)", "month"),
+        ("cron(0 7 ? * FOO *)", "day-of-week"),
+        ("cron(0 7 ? * MON 1900)", "year"),
+    ],
+)
+def test_a_cron_field_out_of_range_is_named(folder: Path, schedule: str, named: str) -> None:
+    file = folder / "production.toml"
+    file.write_text(file.read_text().replace("cron(30 6 ? * MON-FRI *)", schedule))
+
+    assert f"Invalid {named} value" in mistakes_in(file)["scaling.scheduled_floors.0.schedule"].reason
+
+
+@pytest.mark.parametrize("schedule", ["cron(0/5 7-9 L JAN,MAR ? *)", "cron(0 7 ? * 2#1 2030)"])
+def test_the_dialect_of_aws_is_understood(folder: Path, schedule: str) -> None:
+    file = folder / "production.toml"
+    file.write_text(file.read_text().replace("cron(30 6 ? * MON-FRI *)", schedule))
+
+    assert load(file).scaling.scheduled_floors[0].schedule == schedule
+
+
+def test_a_wrong_schedule_hides_no_wrong_time_zone(folder: Path) -> None:
+    file = folder / "production.toml"
+    text = file.read_text().replace("cron(30 6 ? * MON-FRI *)", "cron(99 6 ? * MON-FRI *)")
+    file.write_text(text.replace('"Europe/Berlin"', '"Europe/Berlim"', 1))
+
+    keys = {"scaling.scheduled_floors.0.schedule", "scaling.scheduled_floors.0.time_zone"}
+    assert set(mistakes_in(file)) == keys
+
+
+def complaints(folder: Path, capsys: pytest.CaptureFixture[str], *names: str) -> str:
+    """What the check prints about a spoilt folder."""
+    assert main(["check", *names, "--folder", str(folder)]) == 1
+    return capsys.readouterr().err
+
+
+def test_the_check_judges_models_and_route_sets_with_everything_else(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = next(iter(sorted((folder / "models").glob("*.toml"))))
+    model.write_text(model.read_text() + "\nsight = true\n")
+    route_set = folder / "route-sets" / "default.toml"
+    route_set.write_text(route_set.read_text().replace("sla_ms = ", "sla = ", 1))
+    change(folder / "production.toml", cpu_target_percent="0")
+
+    printed = complaints(folder, capsys)
+    for named in (model.name, "sight", "default.toml", "sla", "production.toml", "cpu_target_percent"):
+        assert named in printed
+
+
+def test_the_check_judges_a_route_set_for_each_environment_and_names_a_mistake_once(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "models" / "bedrock-claude-sonnet-4-5.toml").unlink()
+
+    printed = complaints(folder, capsys)
+    assert printed.count("declares no such version") == 1
+    assert "bedrock#claude-sonnet-4-5 2026-11-01" in printed
+
+
+def test_two_environments_in_one_account_and_region_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = load(folder / "production.toml").deployment.account
+    change(folder / "staging.toml", account=f'"{account}"')
+
+    printed = complaints(folder, capsys)
+    assert f"staging.toml: deployment.account = {json.dumps(account)}" in printed
+    assert "production is in this account" in printed
+    assert "production.toml: deployment.account" not in complaints(folder, capsys, "staging")
+
+
+def test_the_embedded_cloud_shares_nothing_with_an_account_of_aws(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = load(folder / "production.toml").deployment.account
+    change(folder / "local.toml", account=f'"{account}"')
+
+    assert "local.toml: deployment.account" in complaints(folder, capsys)
+
+
+def test_a_folder_in_the_place_of_a_file_is_a_message(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "production.toml").unlink()
+    (folder / "production.toml").mkdir()
+
+    assert "it cannot be read: Is a directory" in complaints(folder, capsys)
