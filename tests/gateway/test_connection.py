@@ -128,6 +128,18 @@ async def test_a_slow_head_is_given_up(gateway: Gateway, monkeypatch: pytest.Mon
     assert "0.2 s" in str(error["message"])
 
 
+async def test_a_slow_head_of_a_later_request_is_given_up(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = await connect(gateway)
+    writer.write(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+    await asyncio.wait_for(reader.readuntil(b"}"), 5)
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.2)
+    writer.write(b"GET / HTTP/1.1\r\nhost:")
+    assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 408 ")
+    writer.close()
+
+
 async def test_a_connection_that_never_says_anything_is_closed(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
