@@ -25,7 +25,7 @@ from gateway.failures import Reason, RefusalError
 from gateway.model import BudgetTier, Image, Intent, Message, Request, Role, Text, Tool, ToolCall
 from gateway.routing.decision import Filter, RouteDecision
 from gateway.routing.eligibility import Demand, Situation, demand_of
-from gateway.routing.policy import Domain, RouteSet, Weights
+from gateway.routing.policy import Domain, ModelReference, RouteSet, Weights
 from gateway.routing.router import cost_per_thousand_tokens, decide, refusal_of
 from tests.gateway.stores import ENVIRONMENTS, declared_models
 
@@ -155,6 +155,15 @@ def test_what_is_slower_than_the_sla_or_dearer_than_the_ceiling_scores_nothing_n
     slow = changed(HAIKU, expected_latency_ms=60_000, price=dear)
     decision = decide(demand(), situation([slow]))
     assert [partial.value for partial in decision.candidates[0].partials[:2]] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "version", ["\u0662026-11-01", "2026-\u0661\u0661-01", "2026-11-\uff10\uff11", "2026-11-01.\u0662"]
+)
+def test_a_version_is_told_in_ascii_digits(version: str) -> None:
+    msgspec.convert({"key": HAIKU.key, "version": "2026-11-01.2"}, ModelReference)
+    with pytest.raises(msgspec.ValidationError, match=r"at `\$\.version`"):
+        msgspec.convert({"key": HAIKU.key, "version": version}, ModelReference)
 
 
 def test_a_score_is_added_from_left_to_right_and_rounded_at_each_step() -> None:
