@@ -50,6 +50,7 @@ MODELS = (
     "llama-3.3-70b-instruct",
 )
 _STARTED_S = 15.0
+_CREDENTIALS_S = 3.0
 
 
 def admin(cloud: RunningCloud, service: str) -> Any:  # noqa: ANN401 - a client of boto3
@@ -125,6 +126,7 @@ def gateway(cloud: RunningCloud, run: str) -> Iterator[Outcome]:
     """Start, take up every store, answer with each model, administer."""
     with running_gateway(cloud) as process:
         loaded = _snapshots(process)
+        _wait_for_credentials(process)
         for name, check in SNAPSHOTS.items():
             yield check, None if loaded.get(name) else f"the snapshot {name} was never loaded"
         for model in MODELS:
@@ -148,6 +150,13 @@ def _snapshots(process: Gateway) -> dict[str, bool]:
             return {name: bool(loaded) for name, loaded in found.items()}
         time.sleep(0.05)
     return {}
+
+
+def _wait_for_credentials(process: Gateway) -> None:
+    """Google's token comes a moment after its key. Without a permission it may never be ready."""
+    deadline = time.monotonic() + _CREDENTIALS_S
+    while process.ask("GET", "/health/ready")[0] != 200 and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _loaded(metrics: str, name: str) -> bool | None:
