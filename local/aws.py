@@ -1,6 +1,6 @@
 """Access to the emulated account: administrator credentials, environments and clients.
 
-Nothing here or started from here reads the user's own AWS configuration.
+Nothing here or started from here reads the user's own AWS configuration, or asks a proxy for what is here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
 from local.ports import LOOPBACK
@@ -51,14 +52,26 @@ class Account:
     def session(self) -> boto3.Session:
         """A session as administrator. Clients of it need `endpoint_url` and `config` below."""
         return boto3.Session(
+            botocore_session=botocore.session.Session(session_vars=_ISOLATED_SESSION),
             aws_access_key_id=self.access_key_id,
             aws_secret_access_key=self.secret_access_key,
             region_name=self.region,
         )
 
 
-CLIENT_CONFIG = Config(connect_timeout=2, read_timeout=20, retries={"total_max_attempts": 2})
-"""Loopback either answers at once or is not there."""
+CLIENT_CONFIG = Config(connect_timeout=2, read_timeout=20, retries={"total_max_attempts": 2}, proxies={})
+"""Loopback either answers at once or is not there, and no proxy knows it."""
+
+_ISOLATED_SESSION = {
+    name: (key, None, default, conversion)
+    for name, (key, _variable, default, conversion) in botocore.session.Session.SESSION_VARIABLES.items()
+} | {
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+"""What a session knows of itself, none of it from a variable of the environment or a file of the user's."""
+
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 
 def new_account(state: StateDirectory, account_id: str, region: str, port: int) -> Account:
@@ -97,6 +110,10 @@ def known_account(state: StateDirectory) -> Account | None:
         return None
 
 
-def without_aws(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment without the user's own AWS variables."""
-    return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+def isolated(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without the user's own AWS variables and proxies."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("AWS_") and name.lower() not in _PROXIES
+    }

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 
 from local import deployment, servers
-from local.aws import Account, without_aws
+from local.aws import Account, isolated
 from local.container_overrides import RealProviders
 from local.image_store import ImageStore
 from local.outputs import DeployedStack, deployed_stacks, required_output
@@ -187,7 +187,7 @@ class EmbeddedCloud:
 
     def _runner_environment(self, real: RealProviders) -> dict[str, str]:
         """Ports and the real providers' credentials; AWS it reaches by the state directory alone."""
-        environment = without_aws(self.environment)
+        environment = isolated(self.environment)
         if real.bedrock_token:
             environment["AWS_BEARER_TOKEN_BEDROCK"] = real.bedrock_token
         return environment | self.ports.environment()

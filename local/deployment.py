@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from local import cdk_output
-from local.aws import CLIENT_CONFIG, Account, without_aws
+from local.aws import CLIENT_CONFIG, Account, isolated
 from local.image_tool import STORE_VARIABLE, write_launcher
 from local.progress import StepError
 from local.servers import emulator_identity
@@ -32,7 +32,7 @@ def synthesise(state: StateDirectory) -> str:
     """
     command = ["synth", "--quiet", "--no-lookups", "--context", f"environment={ENVIRONMENT}"]
     # `make check` validates with every rule; here the same templates would be judged once more.
-    environment = without_aws(os.environ) | {"CDK_VALIDATION": "false"}
+    environment = isolated(os.environ) | {"CDK_VALIDATION": "false"}
     _run(state, "synth", [*command, "--output", str(state.assembly)], environment)
     return digest(state.assembly)
 
@@ -85,7 +85,7 @@ def _deployed(state: StateDirectory, assembly_digest: str) -> dict[str, str | No
 
 def _environment(state: StateDirectory, account: Account) -> dict[str, str]:
     return (
-        without_aws(os.environ)
+        isolated(os.environ)
         | account.environment()
         | {
             "CDK_DOCKER": str(write_launcher(state.root / "bin/docker")),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from local import loopback
 from local.cloud import Connection
 from local.progress import StepError
 
@@ -34,7 +35,7 @@ def send(connection: Connection) -> dict[str, Any]:
         headers={"authorization": f"Bearer {connection.api_key}", "content-type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310  (loopback)
+        with loopback.request(request, _TIMEOUT_S) as response:
             return dict(json.loads(response.read()))
     except urllib.error.HTTPError as error:
         details = error.read().decode(errors="replace")

@@ -6,13 +6,12 @@ import hashlib
 import os
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import psutil
 
-from local.aws import ISOLATED, Account, known_account, new_account, without_aws
+from local.aws import ISOLATED, Account, isolated, known_account, new_account
+from local.loopback import answers
 from local.ports import LOOPBACK, Ports, require_free
 from local.processes import has_ended
 from local.progress import StepError
@@ -22,16 +21,8 @@ EMULATOR, PROVIDERS = "emulator", "providers"
 _EMULATOR_PYTHON_VARIABLE = "LOCAL_EMULATOR_PYTHON"
 _START_S = 20.0
 _POLL_S = 0.05
-_OK = 200
-
-
-def answers(url: str, timeout_s: float = 2.0) -> bool:
-    """Whether a GET of a loopback URL succeeds."""
-    try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as response:  # noqa: S310  (loopback)
-            return int(response.status) == _OK
-    except (urllib.error.URLError, OSError, ValueError):
-        return False
+_BUSY_S = 10.0
+"""How long a running server may be too busy to answer before it is replaced, and what it holds is lost."""
 
 
 def emulator_ready_url(ports: Ports) -> str:
@@ -60,7 +51,7 @@ def ensure_emulator(state: StateDirectory, ports: Ports, account_id: str, region
     account = known_account(state)
     version = _version(PROJECT / "local/emulator", f"{account_id} {region} {ports.emulator}")
     running = state.processes.running(EMULATOR, version) is not None
-    if account and running and answers(emulator_ready_url(ports)):
+    if account and running and _comes_to_answer(emulator_ready_url(ports)):
         return account
     state.processes.stop(EMULATOR, grace_s=5)
     require_free(EMULATOR, ports.emulator)
@@ -76,7 +67,7 @@ def ensure_emulator(state: StateDirectory, ports: Ports, account_id: str, region
             f"--region={region}",
             f"--state-directory={state.root}",
         ],
-        without_aws(os.environ) | account.environment() | {"PYTHONUNBUFFERED": "1"},
+        isolated(os.environ) | account.environment() | {"PYTHONUNBUFFERED": "1"},
         PROJECT,
         version,
     )
@@ -92,7 +83,8 @@ def ensure_providers(state: StateDirectory, ports: Ports) -> None:
         StepError: they do not start.
     """
     version = _version(PROJECT / "local/providers", f"{ports.providers} {ports.emulator}")
-    if state.processes.running(PROVIDERS, version) is not None and answers(providers_ready_url(ports)):
+    running = state.processes.running(PROVIDERS, version) is not None
+    if running and _comes_to_answer(providers_ready_url(ports)):
         return
     state.processes.stop(PROVIDERS, grace_s=5)
     require_free(PROVIDERS, ports.providers)
@@ -103,7 +95,7 @@ def ensure_providers(state: StateDirectory, ports: Ports) -> None:
             f"--port={ports.providers}",
             f"--bedrock-authority=http://{LOOPBACK}:{ports.emulator}",
         ],
-        without_aws(os.environ) | ISOLATED | {"PYTHONUNBUFFERED": "1"},
+        isolated(os.environ) | ISOLATED | {"PYTHONUNBUFFERED": "1"},
         PROJECT,
         version,
     )
@@ -124,6 +116,16 @@ def emulator_python() -> Path:
     if not python.exists():
         raise StepError(f"the emulator's environment is missing: {python}", "run `make setup`")
     return python
+
+
+def _comes_to_answer(url: str) -> bool:
+    """Whether a running server answers, at once or when it has done what keeps it busy."""
+    deadline = time.monotonic() + _BUSY_S
+    while not answers(url):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_S)
+    return True
 
 
 def _wait(state: StateDirectory, name: str, process: psutil.Process, url: str) -> None:

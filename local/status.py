@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import servers
 from local.aws import known_account
 from local.emulator.inert import ACCEPTED, RECORDED
+from local.loopback import answers
 from local.outputs import DeployedStack, deployed_stacks
 from local.ports import LOOPBACK, Ports
 from local.state import StateDirectory, read_json
@@ -46,7 +47,7 @@ def _processes(state: StateDirectory, ports: Ports) -> Iterator[str]:
 def _health(process: psutil.Process | None, url: str | None) -> str:
     if process is None:
         return "not running"
-    return "healthy" if url is None or servers.answers(url) else "running, does not answer"
+    return "healthy" if url is None or answers(url) else "running, does not answer"
 
 
 def _stacks(state: StateDirectory) -> dict[str, DeployedStack]:
