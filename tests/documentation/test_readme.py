@@ -150,3 +150,12 @@ def test_the_scaling_example_uses_the_real_keys_and_values_of_production() -> No
         setting = line.split("#")[0].strip()
         if "=" in setting:
             assert re.search(rf"^{re.escape(setting)}\s*(#|$)", production, re.MULTILINE), setting
+
+
+def test_the_costs_are_those_of_the_page_that_the_command_writes() -> None:
+    marked = re.search(r"<!-- lines of docs/costs.md -->\n(.*?)<!-- end", README.read_text(), re.DOTALL)
+    assert marked is not None
+    page = (ROOT / "docs" / "costs.md").read_text().splitlines()
+    lines = [line for line in marked[1].splitlines() if line]
+    assert len(lines) == 6, "a header, a rule, three profiles, the date of the prices"
+    assert [line for line in lines if line not in page] == [], "run `make documents`, then copy the lines"
