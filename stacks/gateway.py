@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
@@ -206,10 +205,9 @@ class GatewayStack(EnvironmentStack):
             description="Tasks of the AI gateway",
             allow_all_outbound=False,
         )
-        for port in _outward_ports(self.environment_settings):
-            security_group.add_egress_rule(
-                ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "Model providers, tables and image layers"
-            )
+        security_group.add_egress_rule(
+            ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS_PORT), "Model providers, tables and image layers"
+        )
         connections = security_group.connections
         connections.allow_to(endpoints, ec2.Port.tcp(HTTPS_PORT), "Tasks to endpoints of AWS services")
         connections.allow_to(cache, ec2.Port.tcp_range(*CACHE_PORTS), "Tasks to the cache")
@@ -217,14 +215,6 @@ class GatewayStack(EnvironmentStack):
             security_group, ec2.Port.tcp(PORT), "Load balancer to tasks"
         )
         return security_group
-
-
-def _outward_ports(environment: Environment) -> list[int]:
-    """Ports of everything the gateway calls: HTTPS, and where a provider listens elsewhere."""
-    providers = environment.providers
-    addresses = [providers.google.base_url] if providers.google.enabled else []
-    addresses += [providers.llama.base_url or ""] if providers.llama.enabled else []
-    return sorted({HTTPS_PORT, *(urlsplit(address).port or HTTPS_PORT for address in addresses)})
 
 
 def _settings(environment: Environment) -> Mapping[str, str]:

@@ -323,19 +323,6 @@ def test_with_a_certificate_the_listener_speaks_current_tls_alone(tmp_path: Path
     assert [rule["FromPort"] for rule in balancer_group["SecurityGroupIngress"]] == [443]
 
 
-def test_a_provider_on_another_port_can_be_called(tmp_path: Path) -> None:
-    environment = load_environment("local")
-    llama = environment.providers.llama.model_copy(update={"base_url": "https://llama.example.com:8443/v1"})
-    providers = environment.providers.model_copy(update={"llama": llama})
-    synthesis = synthesise(environment.model_copy(update={"providers": providers}), tmp_path)
-    ports = [
-        rule["FromPort"]
-        for group in synthesis.resources("AWS::EC2::SecurityGroup", STACK)
-        for rule in group.properties.get("SecurityGroupEgress", [])
-    ]
-    assert ports == [443, 8443]
-
-
 # ---- how it is run ----
 
 
