@@ -18,8 +18,8 @@ UNENFORCED: Mapping[str, str] = {
     "who may assume a role": "the administrator takes the place of the services that are named",
     "what ECS and VPC flow logs do with their roles": "neither runs here; the calls they document are made "
     "with their roles' credentials instead",
-    "what strategies that shift traffic deploy for ECS: the hook's and the load balancer's roles": "the local "
-    "environment deploys rolling",
+    "what strategies that shift traffic deploy for ECS: the hook's and the load balancer's roles": "the "
+    "local environment deploys rolling",
     "what Lambda does to network interfaces for the smoke test": "there are none; the rest of its role is "
     "exercised beside the deployment",
 }
