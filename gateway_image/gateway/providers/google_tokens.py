@@ -1,7 +1,7 @@
 """Access tokens for Vertex AI from a service-account key.
 
 OAuth 2.0 for service accounts, RFC 7523: a signed assertion is exchanged for a token that lives an
-hour. `cryptography` signs it; google-auth would bring its own HTTP stack and 11 MB for these lines.
+hour. `cryptography` signs it; google-auth would bring its own HTTP stack for these lines.
 """
 
 from __future__ import annotations
