@@ -9,15 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from local.aws import CLIENT_CONFIG, Account
 from local.container_overrides import RealProviders
 from local.outputs import DeployedStack
 from local.ports import LOOPBACK, Ports
+from local.providers.credentials import generated_service_account
 
-_KEY_BITS = 2048
 _SIMULATED_LLAMA_KEY = {"api_key": "simulated-llama-key"}
 
 
@@ -55,25 +52,4 @@ def _google(ports: Ports, real: RealProviders, account: Account, arn: str) -> di
         return dict(json.loads(real.google_key_file.read_text(encoding="utf-8")))
     token_uri = f"http://{LOOPBACK}:{ports.providers}/token"
     current = secret_value(account, arn)
-    return current if current.get("token_uri") == token_uri else simulated_google_key(token_uri)
-
-
-def simulated_google_key(token_uri: str) -> dict[str, Any]:
-    """A service-account key file with a fresh RSA key, shaped as Google issues them.
-
-    Source of the shape: https://cloud.google.com/iam/docs/keys-create-delete
-    """
-    key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    email = "gateway@simulated.iam.gserviceaccount.com"
-    return {
-        "type": "service_account",
-        "project_id": "simulated",
-        "private_key_id": "0" * 40,
-        "private_key": pem.decode(),
-        "client_email": email,
-        "client_id": "0" * 21,
-        "token_uri": token_uri,
-    }
+    return current if current.get("token_uri") == token_uri else generated_service_account(token_uri)

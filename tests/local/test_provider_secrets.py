@@ -8,12 +8,13 @@ from typing import Any
 from google.oauth2 import service_account
 
 from local.outputs import deployed_stacks
-from local.provider_secrets import secret_value, simulated_google_key
+from local.provider_secrets import secret_value
+from local.providers.credentials import generated_service_account
 from tests.local.embedded_cloud import RunningCloud
 
 
 def test_a_simulated_google_key_is_one_that_googles_library_takes() -> None:
-    key = simulated_google_key("http://127.0.0.1:4580/token")
+    key = generated_service_account("http://127.0.0.1:4580/token")
     read: Any = service_account.Credentials
     credentials = read.from_service_account_info(json.loads(json.dumps(key)))
     assert credentials.service_account_email == key["client_email"]
@@ -21,7 +22,7 @@ def test_a_simulated_google_key_is_one_that_googles_library_takes() -> None:
 
 
 def test_every_simulated_key_is_its_own() -> None:
-    keys = [simulated_google_key("http://127.0.0.1/token")["private_key"] for _ in range(2)]
+    keys = [generated_service_account("http://127.0.0.1/token")["private_key"] for _ in range(2)]
     assert keys[0] != keys[1]
 
 
