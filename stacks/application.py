@@ -161,5 +161,6 @@ def locked_while_in_use(application: Application) -> Sequence[IConstruct]:
         secrets.google,
         secrets.llama,
         application.model_registry.table,
+        application.model_registry.audit_table,
         application.feature_flags.table,
     )

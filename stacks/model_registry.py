@@ -9,6 +9,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from stacks.constructs.audit_table import AuditTable
 from stacks.constructs.operator_parameters import OperatorParameter, OperatorParameters
 from stacks.constructs.registry_guard import RegistryGuard
 from stacks.declared_models import DeclaredModel
@@ -53,6 +54,13 @@ class ModelRegistryStack(EnvironmentStack):
             deletion_protection=environment.deployment.stateful_protection,
             removal_policy=self.removal_policy,
         )
+        self.audit_table = AuditTable(
+            self,
+            "AuditTable",
+            key=table_key,
+            protected=environment.deployment.stateful_protection,
+            removal_policy=self.removal_policy,
+        )
         self.guard = RegistryGuard(
             self,
             "Guard",
@@ -83,4 +91,5 @@ class ModelRegistryStack(EnvironmentStack):
         # A route set must never name a version that the table does not hold yet.
         self.route_set.declared.node.add_dependency(self.guard)
         cdk.CfnOutput(self, "RegistryTableName", value=self.table.table_name)
+        cdk.CfnOutput(self, "AuditTableName", value=self.audit_table.table_name)
         cdk.CfnOutput(self, "RouteSetParameterName", value=self.route_set_parameter_name)

@@ -44,6 +44,7 @@ def additional_handlers() -> dict[str, dict[str, Any]]:
 def extend() -> None:
     """Add the handlers to the engine's table; what the engine handles natively is kept."""
     provisioners._RESOURCE_HANDLERS.update(additional_handlers())
+    tables.enforce_table_policies()
 
 
 def native_types() -> frozenset[str]:
