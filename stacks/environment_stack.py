@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping
 
 import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from stacks.constructs.python_function import FunctionLog
 from stacks.settings import Environment
 
 
@@ -62,6 +64,14 @@ class EnvironmentStack(cdk.Stack):
         """What becomes of data when its stack goes: kept where the environment is protected."""
         protected = self.environment_settings.deployment.stateful_protection
         return cdk.RemovalPolicy.RETAIN if protected else cdk.RemovalPolicy.DESTROY
+
+    def function_log(self, key: kms.IKey) -> FunctionLog:
+        """How the logs of this stack's functions are kept."""
+        return FunctionLog(
+            key=key,
+            retention_days=self.environment_settings.gateway.log_retention_days,
+            removal_policy=self.removal_policy,
+        )
 
 
 def _boundary(environment: Environment) -> cdk.PermissionsBoundary | None:

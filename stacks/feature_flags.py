@@ -58,9 +58,7 @@ class FeatureFlagsStack(EnvironmentStack):
             ],
             tags=tags_of(environment),
             kept=environment.deployment.stateful_protection,
-            log_key=log_key,
-            log_retention_days=environment.gateway.log_retention_days,
-            removal_policy=self.removal_policy,
+            log=self.function_log(log_key),
         )
         self.table = dynamodb.TableV2(
             self,

@@ -168,7 +168,6 @@ class GatewayStack(EnvironmentStack):
             smoke_test = SmokeTest(
                 self,
                 "SmokeTest",
-                environment=environment,
                 vpc=vpc,
                 subnets=subnets,
                 front_door=front_door,
@@ -176,8 +175,7 @@ class GatewayStack(EnvironmentStack):
                 test_url=shift.test_url,
                 client_keys=client_keys,
                 secrets_key=secrets_key,
-                log_key=log_key,
-                removal_policy=self.removal_policy,
+                log=self.function_log(log_key),
             )
             smoke_test.guard(self.service)
         GatewayScaling(

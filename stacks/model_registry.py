@@ -66,10 +66,8 @@ class ModelRegistryStack(EnvironmentStack):
             "Guard",
             table=self.table,
             items=[model.item for model in models],
-            log_key=log_key,
-            log_retention_days=environment.gateway.log_retention_days,
+            log=self.function_log(log_key),
             table_key=table_key,
-            removal_policy=self.removal_policy,
         )
         self.route_set_parameter_name = f"/ai-orchestration/{environment.name}/route-sets/active"
         self.route_set = OperatorParameters(
@@ -84,9 +82,7 @@ class ModelRegistryStack(EnvironmentStack):
             ],
             tags=tags_of(environment),
             kept=environment.deployment.stateful_protection,
-            log_key=log_key,
-            log_retention_days=environment.gateway.log_retention_days,
-            removal_policy=self.removal_policy,
+            log=self.function_log(log_key),
         )
         # A route set must never name a version that the table does not hold yet.
         self.route_set.declared.node.add_dependency(self.guard)

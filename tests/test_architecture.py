@@ -12,7 +12,7 @@ STANDARD_LIBRARY_AND_BOTO3_ONLY = "lambdas"
 # package -> (folder, packages of this project it may import)
 ALLOWED_IMPORTS = {
     "stacks": (ROOT / "stacks", {"stacks"}),
-    "lambdas": (ROOT / "lambdas", set()),
+    "lambdas": (ROOT / "lambdas", {"lambdas"}),
     "gateway": (ROOT / "gateway_image" / "gateway", {"gateway"}),
     "local": (ROOT / "local", {"local", "stacks"}),
     "image_build": (ROOT / "image_build", {"image_build", "stacks"}),
@@ -104,3 +104,16 @@ def test_the_workflows_hold_no_long_lived_credentials() -> None:
     workflows = "".join(path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml"))
     assert "role-to-assume" in workflows
     assert not re.search(r"aws-access-key-id|secrets\.", workflows)
+
+
+@pytest.mark.parametrize("folder", sorted(path for path in (ROOT / "lambdas").iterdir() if path.is_dir()))
+def test_a_function_imports_of_the_other_functions_nothing(folder: Path) -> None:
+    others = {f"lambdas.{path.name}" for path in folder.parent.iterdir() if path.is_dir()}
+    others -= {f"lambdas.{folder.name}"}
+    violations = {
+        f"{source.relative_to(ROOT)} imports {module}"
+        for source in sources(folder)
+        for module in modules_imported_by(source)
+        if ".".join(module.split(".")[:2]) in others
+    }
+    assert not violations

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from stacks.acknowledgements import Pack, acknowledge, in_packs
-from stacks.constructs.encrypted_log_group import EncryptedLogGroup
-
-CODE = Path(__file__).parents[2] / "lambdas" / "operator_parameters"
+from stacks.constructs.python_function import (
+    CALLED_BY_CLOUDFORMATION,
+    AcceptedFindings,
+    FunctionLog,
+    PythonFunction,
+)
 
 SERVICE_TIMEOUT_S = 300
 """How long a deploy waits for the function's answer, instead of the default hour."""
@@ -38,7 +37,7 @@ class OperatorParameter:
         return {"Name": self.name, "Value": self.value, "Description": self.description, **pattern}
 
 
-class OperatorParameters(Construct):
+class OperatorParameters(PythonFunction):
     """Runs `lambdas/operator_parameters` on every deploy that changes a declaration or a tag.
 
     `AWS::SSM::Parameter` would write the declared value over an operator's with every other change.
@@ -52,33 +51,21 @@ class OperatorParameters(Construct):
         parameters: Sequence[OperatorParameter],
         tags: Mapping[str, str],
         kept: bool,
-        log_key: kms.IKey,
-        log_retention_days: int,
-        removal_policy: cdk.RemovalPolicy,
+        log: FunctionLog,
     ) -> None:
-        super().__init__(scope, construct_id)
-        log_group = EncryptedLogGroup(
-            self,
-            "Logs",
-            key=log_key,
-            retention_days=log_retention_days,
-            removal_policy=removal_policy,
-        )
-        role = _role(self, names=[each.name for each in parameters], kept=kept, log_group=log_group)
-        self.function = lambda_.Function(
-            self,
-            "Function",
+        super().__init__(
+            scope,
+            construct_id,
+            name="operator_parameters",
             description="Declares parameters and leaves alone what operators have set",
-            code=lambda_.Code.from_asset(str(CODE), exclude=["__pycache__"]),
-            handler="handler.handler",
-            runtime=lambda_.Runtime.PYTHON_3_13,
-            architecture=lambda_.Architecture.ARM_64,
-            memory_size=256,
-            timeout=cdk.Duration.minutes(1),
-            log_group=log_group,
-            role=role,
+            log=log,
+            statements=_permissions(cdk.Stack.of(scope), names=[each.name for each in parameters], kept=kept),
+            accepted=AcceptedFindings(
+                called_by=CALLED_BY_CLOUDFORMATION,
+                outside_the_network="It calls Parameter Store and CloudFormation's own answer address, "
+                "nothing in the VPC.",
+            ),
         )
-        _accept_findings(self.function)
         self.declared = cdk.CustomResource(
             self,
             "Declared",
@@ -93,67 +80,22 @@ class OperatorParameters(Construct):
         assert isinstance(resource, cdk.CfnResource)  # noqa: S101 - what the construct is made of
         # The construct's own property would render the number as text, which validation objects to.
         resource.add_property_override("ServiceTimeout", SERVICE_TIMEOUT_S)
-        self.declared.node.add_dependency(role.node.find_child("DefaultPolicy"))
+        self.declared.node.add_dependency(self.permissions)
 
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _accept_findings(function: lambda_.Function) -> None:
-    acknowledge(
-        function,
-        "AwsSolutions-L1",
-        reason="Python 3.13 is the version that the whole project is tested on.",
-    )
-    acknowledge(
-        function,
-        *in_packs("LambdaDLQ", Pack.NIST, Pack.HIPAA),
-        *in_packs("LambdaConcurrency", Pack.NIST, Pack.HIPAA),
-        reason="CloudFormation alone calls it, once a deploy, and waits for its answer; a reservation "
-        "would fail in accounts whose whole quota is ten.",
-    )
-    acknowledge(
-        function,
-        *in_packs("LambdaInsideVPC"),
-        reason="It calls Parameter Store and CloudFormation's own answer address, nothing in the VPC.",
-    )
-
-
-def _role(
-    scope: Construct,
-    *,
-    names: Sequence[str],
-    kept: bool,
-    log_group: EncryptedLogGroup,
-) -> iam.Role:
-    stack = cdk.Stack.of(scope)
+def _permissions(stack: cdk.Stack, *, names: Sequence[str], kept: bool) -> Sequence[iam.PolicyStatement]:
     arns = [
         stack.format_arn(service="ssm", resource="parameter", resource_name=name.removeprefix("/"))
         for name in names
     ]
-    role = iam.Role(
-        scope,
-        "Role",
-        assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-        description="Declares its parameters, and writes its own log",
+    declaring = iam.PolicyStatement(
+        sid="DeclareItsParameters",
+        actions=["ssm:GetParameter", "ssm:PutParameter", "ssm:AddTagsToResource"],
+        resources=arns,
     )
-    role.add_to_policy(
-        iam.PolicyStatement(
-            sid="DeclareItsParameters",
-            actions=["ssm:GetParameter", "ssm:PutParameter", "ssm:AddTagsToResource"],
-            resources=arns,
-        )
-    )
-    if not kept:
-        role.add_to_policy(
-            iam.PolicyStatement(sid="DeleteItsParameters", actions=["ssm:DeleteParameter"], resources=arns)
-        )
-    role.add_to_policy(
-        iam.PolicyStatement(
-            sid="WriteItsLog",
-            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-            resources=[log_group.log_group_arn],
-        )
-    )
-    return role
+    deleting = iam.PolicyStatement(sid="DeleteItsParameters", actions=["ssm:DeleteParameter"], resources=arns)
+    return (declaring,) if kept else (declaring, deleting)

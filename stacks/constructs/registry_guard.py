@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from stacks.acknowledgements import Pack, acknowledge, in_packs
-from stacks.constructs.encrypted_log_group import EncryptedLogGroup
-
-CODE = Path(__file__).parents[2] / "lambdas" / "registry_guard"
+from stacks.constructs.python_function import (
+    CALLED_BY_CLOUDFORMATION,
+    AcceptedFindings,
+    FunctionLog,
+    PythonFunction,
+)
 
 SERVICE_TIMEOUT_S = 300
 """How long a deploy waits for the guard's answer, instead of the default hour."""
 
 
-class RegistryGuard(Construct):
+class RegistryGuard(PythonFunction):
     """Runs `lambdas/registry_guard` on every deploy that changes `items`."""
 
     def __init__(
@@ -32,49 +32,21 @@ class RegistryGuard(Construct):
         *,
         table: dynamodb.TableV2,
         items: Sequence[dict[str, object]],
-        log_key: kms.IKey,
-        log_retention_days: int,
         table_key: kms.IKey,
-        removal_policy: cdk.RemovalPolicy,
+        log: FunctionLog,
     ) -> None:
-        super().__init__(scope, construct_id)
-        log_group = EncryptedLogGroup(
-            self,
-            "Logs",
-            key=log_key,
-            retention_days=log_retention_days,
-            removal_policy=removal_policy,
-        )
-        role = _role(self, table=table, table_key=table_key, log_group=log_group)
-        self.function = lambda_.Function(
-            self,
-            "Function",
+        super().__init__(
+            scope,
+            construct_id,
+            name="registry_guard",
             description="Deploys declared model versions and refuses changes to deployed ones",
-            code=lambda_.Code.from_asset(str(CODE), exclude=["__pycache__"]),
-            handler="handler.handler",
-            runtime=lambda_.Runtime.PYTHON_3_13,
-            architecture=lambda_.Architecture.ARM_64,
-            memory_size=256,
-            timeout=cdk.Duration.minutes(1),
-            log_group=log_group,
-            role=role,
-        )
-        acknowledge(
-            self.function,
-            "AwsSolutions-L1",
-            reason="Python 3.13 is the version that the whole project is tested on.",
-        )
-        acknowledge(
-            self.function,
-            *in_packs("LambdaDLQ", Pack.NIST, Pack.HIPAA),
-            *in_packs("LambdaConcurrency", Pack.NIST, Pack.HIPAA),
-            reason="CloudFormation alone calls it, once a deploy, and waits for its answer; a reservation "
-            "would fail in accounts whose whole quota is ten.",
-        )
-        acknowledge(
-            self.function,
-            *in_packs("LambdaInsideVPC"),
-            reason="It calls the registry table and CloudFormation's own answer address, nothing in the VPC.",
+            log=log,
+            statements=_permissions(cdk.Stack.of(scope), table=table, table_key=table_key),
+            accepted=AcceptedFindings(
+                called_by=CALLED_BY_CLOUDFORMATION,
+                outside_the_network="It calls the registry table and CloudFormation's own answer address, "
+                "nothing in the VPC.",
+            ),
         )
         guard = cdk.CustomResource(
             self,
@@ -90,44 +62,22 @@ class RegistryGuard(Construct):
         assert isinstance(resource, cdk.CfnResource)  # noqa: S101 - what the construct is made of
         # The construct's own property would render the number as text, which validation objects to.
         resource.add_property_override("ServiceTimeout", SERVICE_TIMEOUT_S)
-        guard.node.add_dependency(role.node.find_child("DefaultPolicy"))
+        guard.node.add_dependency(self.permissions)
 
 
-def _role(
-    scope: Construct,
-    *,
-    table: dynamodb.TableV2,
-    table_key: kms.IKey,
-    log_group: EncryptedLogGroup,
-) -> iam.Role:
-    role = iam.Role(
-        scope,
-        "Role",
-        assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-        description="Reads and adds model versions, and writes the guard's own log",
-    )
-    role.add_to_policy(
+def _permissions(
+    stack: cdk.Stack, *, table: dynamodb.TableV2, table_key: kms.IKey
+) -> Sequence[iam.PolicyStatement]:
+    return (
         iam.PolicyStatement(
             sid="ReadAndAddVersions",
             actions=["dynamodb:GetItem", "dynamodb:PutItem"],
             resources=[table.table_arn],
-        )
-    )
-    role.add_to_policy(
+        ),
         iam.PolicyStatement(
             sid="DecryptTheTable",
             actions=["kms:Decrypt"],
             resources=[table_key.key_arn],
-            conditions={
-                "StringEquals": {"kms:ViaService": f"dynamodb.{cdk.Stack.of(scope).region}.amazonaws.com"}
-            },
-        )
+            conditions={"StringEquals": {"kms:ViaService": f"dynamodb.{stack.region}.amazonaws.com"}},
+        ),
     )
-    role.add_to_policy(
-        iam.PolicyStatement(
-            sid="WriteItsLog",
-            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-            resources=[log_group.log_group_arn],
-        )
-    )
-    return role

@@ -101,7 +101,7 @@ def enforceable_statements(cloud: RunningCloud, directory: Path) -> Iterator[dic
     (policy,) = (
         policy
         for policy in synthesis.resources("AWS::IAM::Policy", "Gateway")
-        if "SmokeTestFunctionRole" in json.dumps(policy.properties["Roles"])
+        if "SmokeTestRole" in json.dumps(policy.properties["Roles"])
     )
     exports = {one["Name"]: one["Value"] for one in admin(cloud, "cloudformation").list_exports()["Exports"]}
     for statement in policy.properties["PolicyDocument"]["Statement"]:

@@ -350,7 +350,7 @@ def test_the_service_waits_for_the_permissions_that_its_deployment_needs(shifted
     (service,) = shifted.resources("AWS::ECS::Service", STACK)
     needed = {
         named(shifted, "AWS::IAM::Policy", prefix).logical_id
-        for prefix in ("TrafficShiftRole", "SmokeTestHookRole", "SmokeTestFunctionRole", "TaskRole")
+        for prefix in ("TrafficShiftRole", "SmokeTestHookRole", "SmokeTestRole", "TaskRole")
     }
     assert needed <= set(service.body["DependsOn"])
 
@@ -419,7 +419,7 @@ def test_the_smoke_test_reaches_new_tasks_and_endpoints_and_no_internet(shifted:
 
 
 def test_the_smoke_test_may_read_the_client_key_and_nothing_else(shifted: Synthesis) -> None:
-    allowed = [one for one in statements(shifted, "SmokeTestFunctionRole") if one["Effect"] == "Allow"]
+    allowed = [one for one in statements(shifted, "SmokeTestRole") if one["Effect"] == "Allow"]
     granted = {action: one["Resource"] for one in allowed for action in as_list(one["Action"])}
     assert set(granted) == {
         "secretsmanager:GetSecretValue",

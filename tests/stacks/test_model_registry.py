@@ -112,16 +112,6 @@ def test_the_guard_may_read_and_add_versions_and_write_its_log_and_nothing_else(
     assert not [role.name for role in roles if "ManagedPolicyArns" in role.properties]
 
 
-def test_every_function_is_plain_files_without_anything_installed(production: Synthesis) -> None:
-    functions = production.resources("AWS::Lambda::Function", STACK)
-    assert len(functions) == 2
-    for function in (resource.properties for resource in functions):
-        assert function["Handler"] == "handler.handler"
-        assert function["Runtime"] == "python3.13"
-        asset = production.directory / f"asset.{function['Code']['S3Key'].removesuffix('.zip')}"
-        assert [file.name for file in asset.iterdir()] == ["handler.py"]
-
-
 def test_the_route_set_is_written_after_the_versions_it_names(production: Synthesis) -> None:
     route_set = custom_resource(production, declaring="Parameters")
     assert guard(production).logical_id in route_set.body["DependsOn"]
