@@ -23,6 +23,7 @@ from stacks.settings_guardrails import GuardrailPolicy, GuardrailPolicySet
 from stacks.settings_parsing import as_json, findings_of, well_formed_values
 from stacks.settings_providers import Bedrock, Google, Llama, Providers
 from stacks.settings_release import Release, ReleaseStrategy
+from stacks.settings_rotation import Rotation, Secrets
 from stacks.settings_scaling import Scaling, ScheduledFloor
 from stacks.settings_sections import (
     CDK_QUALIFIER,
@@ -56,9 +57,11 @@ __all__ = [
     "Providers",
     "Release",
     "ReleaseStrategy",
+    "Rotation",
     "Routing",
     "Scaling",
     "ScheduledFloor",
+    "Secrets",
     "SettingsError",
     "Tags",
     "environment_names",
@@ -67,6 +70,9 @@ __all__ = [
 
 GOOGLE_TOKEN_HOST = "oauth2.googleapis.com"  # noqa: S105 - a host, not a secret
 """Where a service-account key is exchanged for a token; sees credentials, never a prompt."""
+
+GOOGLE_IAM_HOST = "iam.googleapis.com"
+"""Where keys of service accounts are made and deleted; the rotation alone dials it."""
 
 
 class Environment(EnvironmentFile):
@@ -114,9 +120,22 @@ class Environment(EnvironmentFile):
 
     @property
     def egress_hosts(self) -> tuple[str, ...]:
-        """What both firewalls let through, sorted: `provider_hosts` and, where set, `.suffix` patterns."""
+        """What both firewalls let through, sorted.
+
+        That is `provider_hosts`, where keys are administered, and, where set, `.suffix` patterns.
+        """
         further = self.providers.llama.further_hosts if self.providers.llama.enabled else ()
-        return tuple(sorted({*self.provider_hosts, *further}))
+        return tuple(sorted({*self.provider_hosts, *self.key_administration_hosts, *further}))
+
+    @property
+    def key_administration_hosts(self) -> tuple[str, ...]:
+        """Hosts outside AWS where the rotation of secrets makes and ends keys, sorted."""
+        hosts = set()
+        if self.providers.google.enabled:
+            hosts.add(GOOGLE_IAM_HOST)
+        if self.providers.llama.enabled and self.providers.llama.administration_host:
+            hosts.add(self.providers.llama.administration_host)
+        return tuple(sorted(hosts))
 
     @property
     def enabled_providers(self) -> tuple[str, ...]:

@@ -32,6 +32,17 @@ def _openai_base(url: str) -> str:
     return url
 
 
+def _https_address(url: str) -> str:
+    if not _is_https(url) or url.endswith("/"):
+        raise PydanticCustomError(
+            "https_address",
+            "it must be https, a host's name and a path without a slash at its end, because "
+            "/service_accounts is appended",
+            {"remedy": "write it like https://llama.example.com/v1/organization/projects/gateway"},
+        )
+    return url
+
+
 def _is_https(url: str) -> bool:
     """Whether the address has a bare host name: no port, since only 443 leads out, and no credentials.
 
@@ -43,6 +54,7 @@ def _is_https(url: str) -> bool:
 
 
 HttpsOrigin = Annotated[str, AfterValidator(_https_origin)]
+HttpsAddress = Annotated[str, AfterValidator(_https_address)]
 OpenAiBase = Annotated[str, AfterValidator(_openai_base)]
 
 
@@ -97,11 +109,23 @@ class Llama(Section):
         description="Other hosts that belong to this endpoint: exact, or `.example.com` for that name and "
         "every name below it. Both firewalls let them through; the gateway itself dials base_url alone.",
     )
+    key_administration_url: HttpsAddress | None = Field(
+        default=None,
+        description="https address of the project whose service accounts hold the endpoint's keys, as in "
+        "OpenAI's administration API; /service_accounts is appended. Where it is set, the endpoint's key "
+        "rotates by itself with the key of an administrator, which is a secret of its own; without it a "
+        "person puts each key. The rotation alone dials it, and both firewalls let it through.",
+    )
 
     @property
     def host(self) -> str:
         """Host of the endpoint; empty where none is set."""
         return urlsplit(self.base_url or "").hostname or ""
+
+    @property
+    def administration_host(self) -> str:
+        """Host where keys are administered; empty where none is set."""
+        return urlsplit(self.key_administration_url or "").hostname or ""
 
 
 class Providers(Section):

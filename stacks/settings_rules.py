@@ -14,6 +14,10 @@ from stacks import settings_residency
 from stacks.settings_errors import Finding
 from stacks.settings_firewall import Firewall
 from stacks.settings_providers import Bedrock, Google, Llama
+from stacks.settings_rotation import (
+    keys_may_grow_older_than_their_interval,
+    old_keys_end_before_the_next_rotation,
+)
 from stacks.settings_scaling import ScheduledFloor
 from stacks.settings_web_firewall import WebFirewall
 
@@ -259,6 +263,16 @@ def _llama_is_complete(llama: Llama) -> Iterator[Finding]:
         )
 
 
+def _keys_are_administered_for_an_enabled_endpoint(llama: Llama) -> Iterator[Finding]:
+    if llama.key_administration_url and not llama.enabled:
+        yield Finding(
+            key="providers.llama.key_administration_url",
+            value=llama.key_administration_url,
+            reason="the Llama endpoint is disabled, so it has no key to administer",
+            remedy="remove it, or set providers.llama.enabled = true",
+        )
+
+
 def _somebody_answers(bedrock: Bedrock, google: Google, llama: Llama) -> Iterator[Finding]:
     if not (bedrock.enabled or google.enabled or llama.enabled):
         yield Finding(
@@ -308,7 +322,10 @@ _RULES = (
     Rule(("providers.google",), _google_is_complete),
     Rule(("deployment.eu_only", "providers.google"), settings_residency.google_processes_in_the_eu),
     Rule(("providers.llama",), _llama_is_complete),
+    Rule(("providers.llama",), _keys_are_administered_for_an_enabled_endpoint),
     Rule(("deployment.eu_only", "providers.llama"), settings_residency.llama_processes_in_the_eu),
     Rule(("providers.bedrock", "providers.google", "providers.llama"), _somebody_answers),
+    Rule(("secrets.rotation",), old_keys_end_before_the_next_rotation),
+    Rule(("secrets.rotation",), keys_may_grow_older_than_their_interval),
     Rule(("monitoring.cpu_alarm_percent", "scaling.cpu_target_percent"), _cpu_alarm_is_above_target),
 )

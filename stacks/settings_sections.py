@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from stacks.settings_firewall import Firewall
 from stacks.settings_providers import Providers
 from stacks.settings_release import Release
+from stacks.settings_rotation import Secrets
 from stacks.settings_scaling import Scaling
 from stacks.settings_section import Section
 from stacks.settings_web_firewall import WebFirewall
@@ -219,6 +220,7 @@ class EnvironmentFile(Section):
     release: Release
     gateway: Gateway
     providers: Providers
+    secrets: Secrets
     routing: Routing
     guardrails: Guardrails
     cache: Cache

@@ -30,8 +30,8 @@ GOOGLE = re.compile(r"[a-z0-9.-]*googleapis\.com")
 EU_GOOGLE = re.compile(
     r"aiplatform\.(?:eu|europe-(?:west(?:1|3|4|8|9|10|12)|southwest1|north[12]|central2))\.rep\.googleapis\.com"
 )
-TOKENS_ONLY = "oauth2.googleapis.com"
-"""Sees a signed assertion and never a prompt."""
+CREDENTIALS_ONLY = ("oauth2.googleapis.com", "iam.googleapis.com")
+"""They see a signed assertion, and keys made and deleted, and never a prompt."""
 
 
 def leaks(text: str) -> list[str]:
@@ -40,7 +40,7 @@ def leaks(text: str) -> list[str]:
         {
             *(region for region in REGION.findall(text) if region not in EU_REGIONS),
             *(f"{match[0]}" for match in PROFILE.finditer(text) if match[1] != "eu"),
-            *(host for host in GOOGLE.findall(text) if host != TOKENS_ONLY and not EU_GOOGLE.fullmatch(host)),
+            *(host for host in GOOGLE.findall(text) if host not in CREDENTIALS_ONLY and not EU_GOOGLE.fullmatch(host)),
         }
     )
 
@@ -109,6 +109,7 @@ def test_what_leads_out_of_the_eu_is_recognised(text: str) -> None:
         "eu-central-1a",
         "https://aiplatform.eu.rep.googleapis.com",
         "oauth2.googleapis.com",
+        "iam.googleapis.com",
         "arn:aws:iam::333333333333:role/x",
     ],
 )

@@ -60,6 +60,7 @@ def test_everything_behind_the_allowlist_does_not_exist(every_environment: Synth
     ("name", "is_answered"),
     [
         ("oauth2.googleapis.com", True),
+        ("iam.googleapis.com", True),
         ("aiplatform.eu.rep.googleapis.com", True),
         ("bedrock-runtime.eu-central-1.amazonaws.com", True),
         ("secretsmanager.eu-central-1.amazonaws.com", True),

@@ -141,6 +141,13 @@ def test_a_missing_section_is_one_mistake(folder: Path) -> None:
         ("error_rate_percent", "0", "monitoring.error_rate_percent"),
         ("cpu_alarm_percent", "55", "monitoring.cpu_alarm_percent"),
         ("maximum_ecpu_per_second", "999", "cache.maximum_ecpu_per_second"),
+        ("client_keys_days", "-1", "secrets.rotation.client_keys_days"),
+        ("google_days", "1001", "secrets.rotation.google_days"),
+        ("overlap_hours", "0", "secrets.rotation.overlap_hours"),
+        ("overlap_hours", "2160", "secrets.rotation.overlap_hours"),
+        ("admin_keys_days", "7", "secrets.rotation.overlap_hours"),
+        ("grace_hours", "2160", "secrets.rotation.grace_hours"),
+        ("maximum_age_days", "90", "secrets.rotation.maximum_age_days"),
     ],
 )
 def test_a_value_out_of_bounds_is_the_only_mistake_reported(
@@ -275,6 +282,31 @@ def test_a_further_host_is_a_name_or_a_suffix(folder: Path, pattern: str) -> Non
 
     assert mistake.key == "providers.llama.further_hosts.0"
     assert ".example.com" in mistake.remedy
+
+
+def test_a_key_that_no_clock_rotates_limits_neither_overlap_nor_age(folder: Path) -> None:
+    file = folder / "production.toml"
+    never = dict.fromkeys(("client_keys_days", "admin_keys_days", "google_days", "llama_days"), "0")
+    change(file, **never, overlap_hours="8760", grace_hours="8760", maximum_age_days="1")
+
+    assert set(load(file).secrets.rotation.interval_days.values()) == {0}
+
+
+@pytest.mark.parametrize(
+    "url", ["http://keys.example.eu", "https://keys.example.eu/v1/", "https://10.0.0.1/v1"]
+)
+def test_keys_are_administered_at_an_https_address_that_a_path_can_follow(folder: Path, url: str) -> None:
+    mistakes = changed(folder, "local", key_administration_url=f'"{url}"')
+
+    assert list(mistakes) == ["providers.llama.key_administration_url"]
+
+
+def test_keys_of_a_disabled_endpoint_are_not_administered(folder: Path) -> None:
+    file = folder / "local.toml"
+    before, llama = file.read_text().split("[providers.llama]")
+    file.write_text(f"{before}[providers.llama]{llama.replace('enabled = true', 'enabled = false', 1)}")
+
+    assert list(mistakes_in(file)) == ["providers.llama.key_administration_url"]
 
 
 def test_production_is_behind_the_firewall(folder: Path) -> None:
@@ -420,8 +452,24 @@ class TestWhatFollowsFromTheSettings:
 
         environment = load(file)
 
-        assert set(environment.egress_hosts) == {*environment.provider_hosts, ".llama.example.eu"}
+        assert set(environment.egress_hosts) == {
+            *environment.provider_hosts,
+            *environment.key_administration_hosts,
+            ".llama.example.eu",
+        }
         assert ".llama.example.eu" not in environment.provider_hosts
+
+    def test_where_keys_are_administered_passes_the_firewalls_and_is_nothing_the_gateway_dials(
+        self, folder: Path
+    ) -> None:
+        file = folder / "local.toml"
+        file.write_text(file.read_text().replace("llama.invalid/v1/organization", "keys.example.eu/v1"))
+
+        environment = load(file)
+
+        assert environment.key_administration_hosts == ("iam.googleapis.com", "keys.example.eu")
+        assert set(environment.key_administration_hosts) < set(environment.egress_hosts)
+        assert not set(environment.key_administration_hosts) & set(environment.provider_hosts)
 
     def test_a_disabled_provider_opens_no_host(self, folder: Path) -> None:
         file = folder / "production.toml"
@@ -434,6 +482,7 @@ class TestWhatFollowsFromTheSettings:
         environment = load(file)
 
         assert environment.provider_hosts == ()
+        assert environment.egress_hosts == ()
         assert environment.enabled_providers == ("bedrock",)
 
     def test_the_drain_time_fits_into_the_times_that_follow_from_it(self, folder: Path) -> None:
