@@ -40,7 +40,11 @@ def leaks(text: str) -> list[str]:
         {
             *(region for region in REGION.findall(text) if region not in EU_REGIONS),
             *(f"{match[0]}" for match in PROFILE.finditer(text) if match[1] != "eu"),
-            *(host for host in GOOGLE.findall(text) if host not in CREDENTIALS_ONLY and not EU_GOOGLE.fullmatch(host)),
+            *(
+                host
+                for host in GOOGLE.findall(text)
+                if host not in CREDENTIALS_ONLY and not EU_GOOGLE.fullmatch(host)
+            ),
         }
     )
 
