@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 import msgspec
@@ -18,10 +19,15 @@ from moto import mock_aws
 from gateway.control.registry import RegistryItem, RegistryTable
 from gateway.control.snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+
 ENVIRONMENTS = Path(__file__).parents[2] / "environments"
 REGION = "eu-central-1"
 TABLE = "ai_model_registry"
+AUDIT_TABLE = "audit-records-of-the-tests"
 ROUTE_SET = "/ai-orchestration/test/route-sets/active"
+ROUTE_SET_LIBRARY = "/ai-orchestration/test/route-sets/library"
 FLAGS = "/ai-orchestration/test/flags"
 CLIENT_KEY = "client-key-of-the-tests"
 ADMIN_KEY = "admin-key-of-the-tests"
@@ -56,6 +62,22 @@ def aws_session() -> boto3.Session:
     )
 
 
+def create_audit_table(client: DynamoDBClient, name: str) -> None:
+    """The table of audit records, as the registry's stack declares it."""
+    client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "subject", "AttributeType": "S"},
+            {"AttributeName": "sequence", "AttributeType": "N"},
+        ],
+        KeySchema=[
+            {"AttributeName": "subject", "KeyType": "HASH"},
+            {"AttributeName": "sequence", "KeyType": "RANGE"},
+        ],
+    )
+
+
 class Stores:
     """What an operator can change, as an operator changes it."""
 
@@ -80,6 +102,7 @@ class Stores:
                 {"AttributeName": "version", "KeyType": "RANGE"},
             ],
         )
+        create_audit_table(self.dynamodb, AUDIT_TABLE)
         for item in declared_models():
             self.registry.put(item)
         self.put_route_set(json.dumps(declared_route_set()))
