@@ -1,4 +1,10 @@
-"""`python -m gateway [health | schemas <directory>]`: serve, ask a running gateway, write JSON schemas."""
+"""`python -m gateway [command]`: serve, or do one of these.
+
+health                  ask the gateway of this container whether it is live
+schemas <directory>     write the JSON schemas of what operators declare below `environments/`
+flags <directory>       write the declarations of the flags below `environments/`
+expired-flags           fail where a flag is past its day
+"""
 
 from __future__ import annotations
 
@@ -51,6 +57,25 @@ def schemas(directory: str) -> int:
     return 0
 
 
+def flags(directory: str) -> int:
+    """Write the declarations of the flags below `directory`."""
+    from gateway.control.flag_declarations import write_flags
+
+    write_flags(Path(directory))
+    return 0
+
+
+def expired_flags() -> int:
+    """1 where a flag should be gone by now; each is printed with its owner."""
+    import datetime
+
+    from gateway.control.flag_declarations import expired
+
+    found = expired(datetime.datetime.now(datetime.UTC).date())
+    print(*found, sep="\n", file=sys.stderr, end="\n" if found else "")
+    return 1 if found else 0
+
+
 def main(arguments: list[str]) -> int:
     """Run the command; its exit status."""
     match arguments:
@@ -60,6 +85,10 @@ def main(arguments: list[str]) -> int:
             return health()
         case ["schemas", directory]:
             return schemas(directory)
+        case ["flags", directory]:
+            return flags(directory)
+        case ["expired-flags"]:
+            return expired_flags()
         case _:
             print(__doc__, file=sys.stderr)
             return 2

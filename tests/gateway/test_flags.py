@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.control.flags import Flags, RolloutStage, read_flags
+from gateway.control.flag_declarations import RolloutStage
+from gateway.control.flags import Flags, read_flags
 from gateway.control.registry import Provider
 
 SWITCHES = ["kill-switch.all", *(f"kill-switch.{provider}" for provider in Provider)]

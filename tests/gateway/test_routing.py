@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.control.flags import Flags, RolloutStage
+from gateway.control.flag_declarations import RolloutStage
+from gateway.control.flags import Flags
 from gateway.control.registry import (
     Capabilities,
     Lifecycle,

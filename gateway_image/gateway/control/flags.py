@@ -8,30 +8,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.control.flag_declaration import SWITCH_WORDS, Switch
+from gateway.control.flag_declarations import KILL_SWITCH_ALL, ROLLOUT_STAGE, RolloutStage
 from gateway.control.registry import Provider
 from gateway.control.snapshot import Loaded
 
 if TYPE_CHECKING:
     from types_boto3_ssm.client import SSMClient
-
-KILL_SWITCH_ALL = "kill-switch.all"
-ROLLOUT_STAGE = "rollout-stage"
-
-
-class RolloutStage(enum.StrEnum):
-    """Who gets the learned choice: nobody, a discarded copy of some requests, some users, everyone."""
-
-    OFF = "off"
-    SHADOW = "shadow"
-    CANARY = "canary"
-    ACTIVE = "active"
-
-
-class Switch(enum.StrEnum):
-    """The two values of a kill switch."""
-
-    ON = "on"
-    OFF = "off"
 
 
 class Flags(msgspec.Struct, frozen=True):
@@ -55,12 +38,6 @@ class Flags(msgspec.Struct, frozen=True):
 
 
 BUILT_IN_FLAGS = Flags()
-
-SWITCH_WORDS = {
-    **dict.fromkeys(("on", "true", "1", "yes"), Switch.ON),
-    **dict.fromkeys(("off", "false", "0", "no"), Switch.OFF),
-}
-"""What an operator in a hurry writes into a kill switch."""
 
 
 def kill_switch_of(provider: Provider) -> str:

@@ -6,7 +6,7 @@ import enum
 
 import msgspec
 
-from gateway.control.flags import RolloutStage
+from gateway.control.flag_declarations import RolloutStage
 from gateway.control.registry import Provider
 from gateway.model import BudgetTier
 
