@@ -61,15 +61,18 @@ class ModelRegistryStack(EnvironmentStack):
             protected=environment.deployment.stateful_protection,
             removal_policy=self.removal_policy,
         )
+        self.route_set_parameter_name = f"/ai-orchestration/{environment.name}/route-sets/active"
         self.guard = RegistryGuard(
             self,
             "Guard",
             table=self.table,
             items=[model.item for model in models],
+            route_set=route_set.text,
+            route_set_parameter_name=self.route_set_parameter_name,
+            eu_only=environment.deployment.eu_only,
             log=self.function_log(log_key),
             table_key=table_key,
         )
-        self.route_set_parameter_name = f"/ai-orchestration/{environment.name}/route-sets/active"
         self.route_set = OperatorParameters(
             self,
             "RouteSet",

@@ -15,21 +15,20 @@ stays, whatever `Kept` says. The same event may arrive more than once; the secon
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, cast
+from typing import Protocol, cast
 
 import boto3
 from botocore.exceptions import ClientError
 
-Event: TypeAlias = Mapping[str, object]
-Send: TypeAlias = Callable[[str, bytes], None]
+from lambdas.custom_resource import CustomResource, Event, RefusedError, Send, log, send
 
-SEND_ATTEMPTS = 3
-SEND_TIMEOUT_S = 10
-# CloudFormation refuses a response body over 4,096 bytes. JSON may double a character; the rest needs room.
-MAXIMUM_REASON_CHARACTERS = 1_500
+RESOURCE = CustomResource(
+    name="operator-parameters",
+    done="The parameters are declared.",
+    failed="The parameters could not be declared",
+)
 
 
 class Store(Protocol):
@@ -56,10 +55,6 @@ class Store(Protocol):
     def delete_parameter(self, *, Name: str) -> object:  # noqa: N803
         """Raises `ClientError` where the parameter is absent."""
         ...
-
-
-class RefusedError(Exception):
-    """A declaration that must not be deployed; the message is what the operator reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,63 +236,18 @@ def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code"))
 
 
-def response_body(event: Event, reason: str | None) -> bytes:
-    """What CloudFormation is told: success where `reason` is None.
-
-    The physical id never changes once given, so that no update is taken for a replacement.
-    """
-    logical_id = event.get("LogicalResourceId", "")
-    ascii_reason = (reason or "The parameters are declared.").encode("ascii", "replace").decode()
-    body = {
-        "Status": "SUCCESS" if reason is None else "FAILED",
-        "Reason": ascii_reason[:MAXIMUM_REASON_CHARACTERS],
-        "PhysicalResourceId": event.get("PhysicalResourceId") or f"operator-parameters-{logical_id}",
-        "StackId": event.get("StackId", ""),
-        "RequestId": event.get("RequestId", ""),
-        "LogicalResourceId": logical_id,
-    }
-    return json.dumps(body).encode()
-
-
-def send(url: str, body: bytes) -> None:
-    """Put `body` to CloudFormation's presigned URL.
-
-    Raises:
-        OSError: if no attempt was answered; Lambda then runs the event again.
-    """
-    # The presigned URL is signed for an empty content type.
-    request = urllib.request.Request(url, data=body, method="PUT", headers={"content-type": ""})  # noqa: S310
-    for attempt in range(1, SEND_ATTEMPTS + 1):
-        try:
-            with urllib.request.urlopen(request, timeout=SEND_TIMEOUT_S):  # noqa: S310
-                return
-        except OSError as error:
-            _log("response failed", attempt=attempt, error=str(error))
-            if attempt == SEND_ATTEMPTS:
-                raise
-
-
-def _log(event: str, **fields: object) -> None:
-    print(json.dumps({"event": event, **fields}))
-
-
 def _open_store() -> Store:
     return cast("Store", boto3.client("ssm"))
 
 
 def run(event: Event, open_store: Callable[[], Store] = _open_store) -> str | None:
-    """Do what the event asks; the reason it failed, or None.
+    """Do what the event asks; the reason it failed, or None."""
 
-    Every failure becomes a reason: an event that is never answered blocks its stack for an hour.
-    """
-    try:
+    def work() -> None:
         for outcome in _outcomes(event, open_store):
-            _log("operator parameter", name=outcome.name, result=outcome.result)
-    except RefusedError as error:
-        return str(error)
-    except Exception as error:
-        return f"The parameters could not be declared: {type(error).__name__}: {error}"
-    return None
+            log("operator parameter", name=outcome.name, result=outcome.result)
+
+    return RESOURCE.failure(work)
 
 
 def _outcomes(event: Event, open_store: Callable[[], Store]) -> Iterator[Outcome]:
@@ -314,6 +264,4 @@ def _outcomes(event: Event, open_store: Callable[[], Store]) -> Iterator[Outcome
 
 def handler(event: Event, context: object, *, send: Send = send) -> None:  # noqa: ARG001
     """Run one CloudFormation custom resource event and answer its response URL."""
-    reason = run(event)
-    _log("operator parameters", request=event.get("RequestType"), failure=reason)
-    send(str(event["ResponseURL"]), response_body(event, reason))
+    RESOURCE.answer(event, run(event), send)

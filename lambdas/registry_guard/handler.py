@@ -1,9 +1,17 @@
 """Custom resource that writes declared model versions and keeps deployed ones immutable.
 
-CloudFormation sends `{"TableName": …, "Items": "<JSON array of registry items>"}`. A declared version that
-the table lacks is written; one that it holds in exactly the declared form is accepted; one that differs
-fails the deployment, naming the item and its fields, before anything is written. Deleting the resource
-leaves the table alone: deployed versions may be in use.
+CloudFormation sends `{"TableName": …, "Items": "<JSON array of registry items>", "RouteSet": "<the declared
+one>", "RouteSetParameter": …, "EuOnly": "true" | "false"}`. Before anything is written
+
+* each item is held to the JSON schema of registry items; what fields mean together is judged by
+  `make registry-check`, which has the gateway's own type,
+* each deployed version to its declaration: a field that differs fails the deployment and is shown with both
+  values, but for `lifecycle`, which operators move,
+* each version that the declared route set or the one in force names: it must be deployed or declared, be
+  neither a draft nor retired, and stay in the EU where the environment must.
+
+Then the versions that the table lacks are written. Deleting the resource leaves the table alone: deployed
+versions may be in use.
 
 Items travel as JSON text because CloudFormation turns every number and boolean of a custom resource's
 properties into text. The same event may arrive more than once; the second run finds its own items.
@@ -11,233 +19,130 @@ properties into text. The same event may arrive more than once; the second run f
 
 from __future__ import annotations
 
-import json
-import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Protocol, TypeAlias, cast
+from typing import cast
 
 import boto3
-from botocore.exceptions import ClientError
 
-Value: TypeAlias = "bool | int | Decimal | str | Sequence[Value] | Mapping[str, Value] | None"
-Item: TypeAlias = Mapping[str, Value]
-Key: TypeAlias = tuple[str, str]
-Event: TypeAlias = Mapping[str, object]
-Send: TypeAlias = Callable[[str, bytes], None]
+from lambdas.custom_resource import CustomResource, Event, RefusedError, Send, log, send
+from lambdas.registry_guard.declaration import Declaration, parse_declaration
+from lambdas.registry_guard.differences import Difference, differences
+from lambdas.registry_guard.references import reference_problems, references
+from lambdas.registry_guard.stores import (
+    Parameters,
+    Table,
+    put_if_absent,
+    read_parameter,
+    read_versions,
+)
+from lambdas.registry_guard.values import Item, Key, name_of
 
-PARTITION_KEY = "provider#model"
-SORT_KEY = "version"
-SEND_ATTEMPTS = 3
-SEND_TIMEOUT_S = 10
-# CloudFormation refuses a response body over 4,096 bytes. JSON may double a character; the rest needs room.
-MAXIMUM_REASON_CHARACTERS = 1_500
-
-
-class Table(Protocol):
-    """The part of boto3's table resource that the guard uses; the arguments are DynamoDB's."""
-
-    def get_item(self, *, Key: dict[str, str], ConsistentRead: bool) -> Mapping[str, object]:  # noqa: N803
-        """The item under `Item`, where there is one."""
-        ...
-
-    def put_item(
-        self,
-        *,
-        Item: dict[str, Value],  # noqa: N803
-        ConditionExpression: str,  # noqa: N803
-        ExpressionAttributeNames: dict[str, str],  # noqa: N803
-    ) -> object:
-        """Raises `ClientError` where the condition does not hold."""
-        ...
-
-
-class RefusedError(Exception):
-    """A declaration that must not be deployed; the message is what the operator reads."""
+RESOURCE = CustomResource(
+    name="registry-guard",
+    done="Declared versions are deployed.",
+    failed="The registry could not be checked",
+)
 
 
 @dataclass(frozen=True)
-class Declaration:
-    """The versions one environment declares, and the table they belong in."""
+class Stores:
+    """What the guard reads and writes."""
 
-    table_name: str
-    items: Mapping[Key, Item]
-
-
-def parse_declaration(properties: object) -> Declaration:
-    """Read the custom resource's properties.
-
-    Raises:
-        RefusedError: if a property is missing or malformed, an item lacks its key, or two items share one.
-    """
-    if not isinstance(properties, Mapping):
-        raise RefusedError("ResourceProperties is missing. Declare TableName and Items.")
-    table_name, text = properties.get("TableName"), properties.get("Items")
-    if not isinstance(table_name, str) or not table_name:
-        raise RefusedError(f"TableName is {table_name!r}, not a table's name. Declare the registry table.")
-    if not isinstance(text, str):
-        raise RefusedError(
-            f"Items is {type(text).__name__}, not text. Declare a JSON array of items as text."
-        )
-    try:
-        declared = json.loads(text, parse_float=Decimal)
-    except ValueError as error:
-        raise RefusedError(f"Items is not valid JSON: {error}. Declare a JSON array of items.") from None
-    if not isinstance(declared, list):
-        raise RefusedError(f"Items is a JSON {type(declared).__name__}. Declare a JSON array of items.")
-    return Declaration(table_name=table_name, items=_by_key(declared))
+    table: Table
+    parameters: Parameters
 
 
-def _by_key(declared: Sequence[object]) -> dict[Key, Item]:
-    items: dict[Key, Item] = {}
-    for position, item in enumerate(declared):
-        if not isinstance(item, dict):
-            raise RefusedError(f"Item {position} is not an object. Declare it as a registry item.")
-        partition, sort = item.get(PARTITION_KEY), item.get(SORT_KEY)
-        if not (isinstance(partition, str) and partition and isinstance(sort, str) and sort):
-            raise RefusedError(
-                f"Item {position} needs text in {PARTITION_KEY!r} and {SORT_KEY!r}, "
-                f"but has {partition!r} and {sort!r}."
-            )
-        key = (partition, sort)
-        if key in items:
-            raise RefusedError(f"{_name(key)} is declared twice. Keep one declaration of a version.")
-        items[key] = item
-    return items
+def _open_stores(table_name: str) -> Stores:
+    return Stores(
+        table=cast("Table", boto3.resource("dynamodb").Table(table_name)),
+        parameters=cast("Parameters", boto3.client("ssm")),
+    )
 
 
-def differences(declared: Value, deployed: Value, path: str = "") -> Iterator[str]:
-    """The dotted paths at which two values differ; a flag never equals a number."""
-    if isinstance(declared, Mapping) and isinstance(deployed, Mapping):
-        for name in sorted(declared.keys() | deployed.keys()):
-            inner = f"{path}.{name}" if path else name
-            if name in declared and name in deployed:
-                yield from differences(declared[name], deployed[name], inner)
-            else:
-                yield inner
-    elif isinstance(declared, bool) is not isinstance(deployed, bool) or declared != deployed:
-        yield path
-
-
-def conflicts(declared: Mapping[Key, Item], deployed: Mapping[Key, Item]) -> list[str]:
-    """One line for each declared version that differs from its deployed form."""
-    lines = []
-    for key, item in declared.items():
-        if key in deployed and (fields := list(differences(item, deployed[key]))):
-            lines.append(f"{_name(key)} differs in {', '.join(fields)}")
-    return lines
-
-
-def response_body(event: Event, reason: str | None) -> bytes:
-    """What CloudFormation is told: success where `reason` is None.
-
-    The physical id never changes once given, so that no update is taken for a replacement.
-    """
-    physical_id = event.get("PhysicalResourceId") or f"registry-guard-{event.get('LogicalResourceId', '')}"
-    ascii_reason = (reason or "Declared versions are deployed.").encode("ascii", "replace").decode()
-    body = {
-        "Status": "SUCCESS" if reason is None else "FAILED",
-        "Reason": ascii_reason[:MAXIMUM_REASON_CHARACTERS],
-        "PhysicalResourceId": physical_id,
-        "StackId": event.get("StackId", ""),
-        "RequestId": event.get("RequestId", ""),
-        "LogicalResourceId": event.get("LogicalResourceId", ""),
-    }
-    return json.dumps(body).encode()
-
-
-def deploy(declaration: Declaration, table: Table) -> None:
-    """Write the absent versions, after checking that the present ones are unchanged.
+def deploy(declaration: Declaration, stores: Stores) -> None:
+    """Write the absent versions, after checking everything that is there and that is named.
 
     Raises:
-        RefusedError: if a deployed version differs from its declaration.
+        RefusedError: if a deployed version differs from its declaration, or a route set names a version
+            that it must not.
     """
-    deployed = _read(table, declaration.items)
-    _refuse(conflicts(declaration.items, deployed))
+    deployed = read_versions(stores.table, declaration.items)
+    _refuse_changes(declaration.items, deployed)
+    _refuse_references(declaration, deployed, stores)
     for key, item in declaration.items.items():
-        if key not in deployed and not _put_if_absent(table, item):
+        if key in deployed:
+            continue
+        if put_if_absent(stores.table, item):
+            log("registry version written", version=name_of(key))
+        else:
             # Somebody wrote the version between the read and the put: judge what is there now.
-            _refuse(conflicts({key: item}, _read(table, [key])))
+            _refuse_changes({key: item}, read_versions(stores.table, [key]))
 
 
-def _refuse(lines: Sequence[str]) -> None:
-    if lines:
+def _refuse_changes(declared: Mapping[Key, Item], deployed: Mapping[Key, Item]) -> None:
+    refused: list[Difference] = []
+    for key in declared.keys() & deployed.keys():
+        for found in differences(key, declared[key], deployed[key]):
+            log(
+                "registry version moved" if found.allowed else "registry version changed",
+                version=name_of(key),
+                field=found.field,
+                declared=found.declared,
+                deployed=found.deployed,
+            )
+            if not found.allowed:
+                refused.append(found)
+    if refused:
+        lines = "; ".join(sorted(map(str, refused)))
         raise RefusedError(
-            f"A deployed model version is immutable, but {'; '.join(lines)}. "
+            f"A deployed model version is immutable, but {lines}. "
             "Restore the declaration and declare the change as a new version."
         )
 
 
-def _read(table: Table, keys: Iterable[Key]) -> dict[Key, Item]:
-    found: dict[Key, Item] = {}
-    for key in keys:
-        answer = table.get_item(
-            Key=dict(zip((PARTITION_KEY, SORT_KEY), key, strict=True)), ConsistentRead=True
+def _refuse_references(declaration: Declaration, deployed: Mapping[Key, Item], stores: Stores) -> None:
+    """Both route sets are judged by what the registry will hold once this deployment is through."""
+    known = {**declaration.items, **deployed}
+    in_force = read_parameter(stores.parameters, declaration.route_set_parameter)
+    problems = list(_problems("the declared route set", declaration.route_set, known, declaration, stores))
+    if in_force is not None and in_force != declaration.route_set:
+        problems += _problems("the route set in force", in_force, known, declaration, stores)
+    for problem in problems:
+        log("route set refused", problem=problem)
+    if problems:
+        raise RefusedError(
+            f"A route set must name registered versions that may be routed to, but {'; '.join(problems)}. "
+            "Correct environments/route-sets for the declared one; for the one in force use "
+            "make route-set-activate or make route-set-rollback."
         )
-        if "Item" in answer:
-            found[key] = cast("Item", answer["Item"])
-    return found
 
 
-def _put_if_absent(table: Table, item: Item) -> bool:
+def _problems(
+    which: str, text: str, known: Mapping[Key, Item], declaration: Declaration, stores: Stores
+) -> Iterator[str]:
     try:
-        table.put_item(
-            Item=dict(item),
-            ConditionExpression="attribute_not_exists(#key)",
-            ExpressionAttributeNames={"#key": PARTITION_KEY},
-        )
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException":
-            return False
-        raise
-    return True
+        named = references(text)
+    except ValueError as error:
+        yield f"{which} cannot be read: {error}"
+        return
+    elsewhere: Sequence[Key] = [key for key in named if key not in known]
+    registered = {**known, **read_versions(stores.table, elsewhere)}
+    for problem in reference_problems(named, registered, eu_only=declaration.eu_only):
+        yield f"{which}: {problem}"
 
 
-def _name(key: Key) -> str:
-    return f"{key[0]} version {key[1]}"
+def run(event: Event, open_stores: Callable[[str], Stores] = _open_stores) -> str | None:
+    """Do what the event asks; the reason it failed, or None."""
 
-
-def send(url: str, body: bytes) -> None:
-    """Put `body` to CloudFormation's presigned URL.
-
-    Raises:
-        OSError: if no attempt was answered; Lambda then runs the event again.
-    """
-    # The presigned URL is signed for an empty content type.
-    request = urllib.request.Request(url, data=body, method="PUT", headers={"content-type": ""})  # noqa: S310
-    for attempt in range(1, SEND_ATTEMPTS + 1):
-        try:
-            with urllib.request.urlopen(request, timeout=SEND_TIMEOUT_S):  # noqa: S310
-                return
-        except OSError as error:
-            print(json.dumps({"event": "response failed", "attempt": attempt, "error": str(error)}))
-            if attempt == SEND_ATTEMPTS:
-                raise
-
-
-def _open_table(name: str) -> Table:
-    return cast("Table", boto3.resource("dynamodb").Table(name))
-
-
-def run(event: Event, open_table: Callable[[str], Table] = _open_table) -> str | None:
-    """Do what the event asks; the reason it failed, or None.
-
-    Every failure becomes a reason: an event that is never answered blocks its stack for an hour.
-    """
-    try:
+    def work() -> None:
         if event.get("RequestType") != "Delete":
             declaration = parse_declaration(event.get("ResourceProperties"))
-            deploy(declaration, open_table(declaration.table_name))
-    except RefusedError as error:
-        return str(error)
-    except Exception as error:
-        return f"The registry could not be checked: {type(error).__name__}: {error}"
-    return None
+            deploy(declaration, open_stores(declaration.table_name))
+
+    return RESOURCE.failure(work)
 
 
 def handler(event: Event, context: object, *, send: Send = send) -> None:  # noqa: ARG001
     """Run one CloudFormation custom resource event and answer its response URL."""
-    reason = run(event)
-    print(json.dumps({"event": "registry guard", "request": event.get("RequestType"), "failure": reason}))
-    send(str(event["ResponseURL"]), response_body(event, reason))
+    RESOURCE.answer(event, run(event), send)

@@ -57,6 +57,7 @@ class OperatorParameters(PythonFunction):
             scope,
             construct_id,
             name="operator_parameters",
+            shared=["custom_resource"],
             description="Declares parameters and leaves alone what operators have set",
             log=log,
             statements=_permissions(cdk.Stack.of(scope), names=[each.name for each in parameters], kept=kept),

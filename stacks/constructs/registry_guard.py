@@ -1,4 +1,7 @@
-"""The custom resource that deploys declared model versions and refuses changes to deployed ones."""
+"""The custom resource that deploys declared model versions and refuses changes to deployed ones.
+
+It also refuses a route set, declared or in force, that names versions which must not be routed to.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ SERVICE_TIMEOUT_S = 300
 
 
 class RegistryGuard(PythonFunction):
-    """Runs `lambdas/registry_guard` on every deploy that changes `items`."""
+    """Runs `lambdas/registry_guard` on every deploy that changes the models, the route set or its rules."""
 
     def __init__(
         self,
@@ -32,6 +35,9 @@ class RegistryGuard(PythonFunction):
         *,
         table: dynamodb.TableV2,
         items: Sequence[dict[str, object]],
+        route_set: str,
+        route_set_parameter_name: str,
+        eu_only: bool,
         table_key: kms.IKey,
         log: FunctionLog,
     ) -> None:
@@ -41,11 +47,18 @@ class RegistryGuard(PythonFunction):
             name="registry_guard",
             description="Deploys declared model versions and refuses changes to deployed ones",
             log=log,
-            statements=_permissions(cdk.Stack.of(scope), table=table, table_key=table_key),
+            shared=["custom_resource"],
+            files=["environments/models/schema.json", "environments/route-sets/schema.json"],
+            statements=_permissions(
+                cdk.Stack.of(scope),
+                table=table,
+                table_key=table_key,
+                route_set_parameter_name=route_set_parameter_name,
+            ),
             accepted=AcceptedFindings(
                 called_by=CALLED_BY_CLOUDFORMATION,
-                outside_the_network="It calls the registry table and CloudFormation's own answer address, "
-                "nothing in the VPC.",
+                outside_the_network="It calls the registry table, Parameter Store and CloudFormation's own "
+                "answer address, nothing in the VPC.",
             ),
         )
         guard = cdk.CustomResource(
@@ -56,6 +69,9 @@ class RegistryGuard(PythonFunction):
             properties={
                 "TableName": table.table_name,
                 "Items": json.dumps(items, ensure_ascii=False, separators=(",", ":")),
+                "RouteSet": route_set,
+                "RouteSetParameter": route_set_parameter_name,
+                "EuOnly": "true" if eu_only else "false",
             },
         )
         resource = guard.node.default_child
@@ -66,9 +82,15 @@ class RegistryGuard(PythonFunction):
 
 
 def _permissions(
-    stack: cdk.Stack, *, table: dynamodb.TableV2, table_key: kms.IKey
+    stack: cdk.Stack, *, table: dynamodb.TableV2, table_key: kms.IKey, route_set_parameter_name: str
 ) -> Sequence[iam.PolicyStatement]:
+    route_set = route_set_parameter_name.removeprefix("/")
     return (
+        iam.PolicyStatement(
+            sid="ReadTheRouteSetInForce",
+            actions=["ssm:GetParameter"],
+            resources=[stack.format_arn(service="ssm", resource="parameter", resource_name=route_set)],
+        ),
         iam.PolicyStatement(
             sid="ReadAndAddVersions",
             actions=["dynamodb:GetItem", "dynamodb:PutItem"],

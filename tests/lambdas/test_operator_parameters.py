@@ -238,28 +238,3 @@ def test_an_unreachable_store_is_a_reason_not_a_crash() -> None:
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "PutParameter")
 
     assert "AccessDeniedException" in str(parameters.run(create(declared()), open_store=refuse))
-
-
-@pytest.mark.parametrize("character", ["x", '"', "é"])
-def test_the_response_keeps_the_physical_id_and_fits_cloudformations_limit(character: str) -> None:
-    event = {"RequestId": "request-1", "LogicalResourceId": "Flags"}
-    body = parameters.response_body({**event, "PhysicalResourceId": "kept"}, character * 10_000)
-    assert len(body) <= 4096
-    answer = json.loads(body)
-    assert (answer["Status"], answer["PhysicalResourceId"]) == ("FAILED", "kept")
-    fresh = json.loads(parameters.response_body(event, None))
-    assert (fresh["Status"], fresh["PhysicalResourceId"]) == ("SUCCESS", "operator-parameters-Flags")
-
-
-def test_cloudformation_is_answered_with_the_reason() -> None:
-    sent: list[tuple[str, dict[str, object]]] = []
-    event = {**create(), "ResourceProperties": {}, "ResponseURL": "http://127.0.0.1:9/answer"}
-    parameters.handler(event, None, send=lambda url, body: sent.append((url, json.loads(body))))
-    ((url, answer),) = sent
-    assert url == "http://127.0.0.1:9/answer"
-    assert (answer["Status"], "Kept is None" in str(answer["Reason"])) == ("FAILED", True)
-
-
-def test_an_answer_that_arrives_nowhere_raises_so_that_the_event_runs_again() -> None:
-    with pytest.raises(OSError, match="refused"):
-        parameters.send("http://127.0.0.1:9/answer", b"{}")

@@ -235,19 +235,27 @@ def registry_guard(cloud: RunningCloud, run: str) -> Iterator[Outcome]:
     group = functions.get_function_configuration(FunctionName=name)["LoggingConfig"]["LogGroup"]
     logged = _events(cloud, group)
     item = {"provider#model": f"bedrock#exercise-{run}", **_version(run)}
-    drifted = {**item, "lifecycle": "active"}
+    changed = {**item, "expected_latency_ms": 999}
+    route_set = outputs(cloud, "model-registry")["RouteSetParameterName"]
+    in_force = admin(cloud, "ssm").get_parameter(Name=route_set)["Parameter"]["Value"]
     with response_url() as (url, answers):
 
         def status(kind: str, items: list[object]) -> tuple[str, str]:
             answers.clear()
-            properties = {"TableName": "ai_model_registry", "Items": json.dumps(items)}
+            properties = {
+                "TableName": "ai_model_registry",
+                "Items": json.dumps(items),
+                "RouteSet": in_force,
+                "RouteSetParameter": route_set,
+                "EuOnly": "true",
+            }
             event = {"RequestType": kind, "ResponseURL": url, "ResourceProperties": properties}
             functions.invoke(FunctionName=name, Payload=json.dumps(event))
             return (answers[0]["Status"], answers[0]["Reason"]) if answers else ("NONE", "no answer came")
 
         created, reason = status("Create", [item])
         yield "adds a declared version", None if created == "SUCCESS" else reason[:200]
-        updated, reason = status("Update", [drifted])
+        updated, reason = status("Update", [changed])
         refused = updated == "FAILED" and "immutable" in reason
         yield "refuses a changed version", None if refused else f"{updated}: {reason[:200]}"
         deleted, reason = status("Delete", [])

@@ -71,6 +71,10 @@ NEEDS = (
     ),
     Need("GuardRole", "dynamodb:PutItem", "", "adds a declared version", "Declared versions are deployed."),
     Need(
+        "GuardRole", "ssm:GetParameter", "", "adds a declared version",
+        "What the route set in force names is judged before anything is added.",
+    ),
+    Need(
         "GuardRole", "kms:Decrypt", "dynamodb.", "adds a declared version",
         "DynamoDB decrypts the table's key for whoever reads or writes it.",
     ),

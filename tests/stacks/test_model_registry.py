@@ -87,7 +87,7 @@ def test_the_guard_answers_within_minutes_instead_of_the_default_hour(production
     assert guard(production).properties["ServiceTimeout"] == 300
 
 
-def test_the_guard_may_read_and_add_versions_and_write_its_log_and_nothing_else(
+def test_the_guard_may_read_both_stores_add_versions_write_its_log_and_nothing_else(
     every_environment: Synthesis,
 ) -> None:
     (policy,) = (
@@ -106,6 +106,7 @@ def test_the_guard_may_read_and_add_versions_and_write_its_log_and_nothing_else(
         "kms:Decrypt",
         "logs:CreateLogStream",
         "logs:PutLogEvents",
+        "ssm:GetParameter",
     }
     assert all(statement["Resource"] != "*" for statement in policy["PolicyDocument"]["Statement"])
     roles = every_environment.resources("AWS::IAM::Role", STACK)

@@ -11,7 +11,11 @@ import pytest
 from tests.stacks.synthesis import Resource, Synthesis
 
 HANDLER = re.compile(r"lambdas\.([a-z_]+)\.handler\.handler")
-DATA = {"environments/flags.json"}
+DATA = {
+    "environments/flags.json",
+    "environments/models/schema.json",
+    "environments/route-sets/schema.json",
+}
 """Files beside the code that functions read."""
 
 
