@@ -162,3 +162,39 @@ class Completion(msgspec.Struct, frozen=True):
     finish_reason: FinishReason
     usage: Usage
     tool_calls: tuple[ToolCall, ...] = ()
+
+
+class TextDelta(msgspec.Struct, frozen=True, tag="text_delta"):
+    """The next piece of a streamed answer's text; never empty."""
+
+    text: str
+
+
+class ToolCallStart(msgspec.Struct, frozen=True, tag="tool_call_start"):
+    """A tool call begins. `index` counts the calls of the answer from 0."""
+
+    index: int
+    id: str
+    name: str
+
+
+class ToolCallArguments(msgspec.Struct, frozen=True, tag="tool_call_arguments"):
+    """The next piece of the arguments of the call `index`: text that becomes JSON once it is whole."""
+
+    index: int
+    piece: str
+
+
+class Thinking(msgspec.Struct, frozen=True, tag="thinking"):
+    """The model is at work without saying anything; what it thinks is not passed on."""
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """The whole answer was sent: the last event of every stream that did not fail, and never another."""
+
+    finish_reason: FinishReason
+    usage: Usage
+
+
+StreamEvent = TextDelta | ToolCallStart | ToolCallArguments | Thinking | Finished
+"""What a streamed answer consists of, in the order in which the model makes it."""
