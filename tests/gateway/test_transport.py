@@ -12,7 +12,7 @@ import pytest
 
 from gateway.providers import transport as transport_module
 from gateway.providers.adapter import FailureKind, HttpRequest, ProviderError
-from gateway.providers.transport import Transport
+from gateway.providers.transport import OpenAnswer, Transport
 from gateway.safety.residency import EgressGuard, EgressRefusedError
 
 LOOPBACK = frozenset({"127.0.0.1"})
@@ -192,3 +192,94 @@ async def test_a_host_that_does_not_take_the_connection_is_given_up_before_the_d
         failed = await failure(transport, f"http://127.0.0.1:{full.getsockname()[1]}", 3.0)
     assert failed.kind is FailureKind.UNREACHABLE, "a host that is gone counts as one that is slow"
     assert "0.2 s" in failed.message
+
+
+# ---- answers that are read while they come ----
+
+
+@asynccontextmanager
+async def pieces_of(*pieces: bytes, then_hang: bool = False) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A server that sends `pieces` one by one, and notes when its caller has left."""
+    left = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(2)
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        for piece in pieces:
+            writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        if then_hang:
+            await reader.read()
+            left.set()
+        else:
+            writer.write(b"0\r\n\r\n")
+        writer.close()
+
+    listening = await asyncio.start_server(handle, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    async with listening:
+        yield f"http://127.0.0.1:{port}", left
+
+
+async def rest(answer: OpenAnswer) -> bytes:
+    read = b""
+    while piece := await answer.piece():
+        read += piece
+    return read
+
+
+async def test_pieces_pass_as_they_come(transport: Transport) -> None:
+    async with pieces_of(b"one", b"two") as (url, _left):
+        answer = await transport.open(get(url), first_byte_s=5, idle_s=5)
+        assert [await answer.piece() for _ in range(3)] == [b"one", b"two", b""]
+
+
+async def test_an_answer_that_does_not_begin_is_a_timeout(transport: Transport) -> None:
+    async with server(b"", then_hang=True) as (url, _):
+        with pytest.raises(ProviderError, match=r"no answer began within 0\.1 s") as failed:
+            await transport.open(get(url), first_byte_s=0.1, idle_s=5)
+    assert failed.value.kind is FailureKind.TIMEOUT
+
+
+async def test_silence_between_two_pieces_is_a_timeout(transport: Transport) -> None:
+    async with pieces_of(b"one", then_hang=True) as (url, _left):
+        answer = await transport.open(get(url), first_byte_s=5, idle_s=0.1)
+        assert await answer.piece() == b"one"
+        with pytest.raises(ProviderError, match=r"nothing more within 0\.1 s") as failed:
+            await answer.piece()
+        answer.close()
+    assert failed.value.kind is FailureKind.TIMEOUT
+
+
+async def test_a_connection_cut_in_the_middle_is_no_end(transport: Transport) -> None:
+    cut = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n"
+    async with server(cut) as (url, _):
+        answer = await transport.open(get(url), first_byte_s=5, idle_s=5)
+        with pytest.raises(ProviderError) as failed:
+            await rest(answer)
+        answer.close()
+    assert failed.value.kind is FailureKind.UNREACHABLE
+
+
+async def test_a_provider_notices_at_once_that_nobody_reads_on(transport: Transport) -> None:
+    async with pieces_of(b"one", then_hang=True) as (url, left):
+        answer = await transport.open(get(url), first_byte_s=5, idle_s=5)
+        assert await answer.piece() == b"one"
+        answer.close()
+        async with asyncio.timeout(0.1):
+            await left.wait()
+
+
+async def test_an_answer_that_is_no_stream_can_be_read_whole(transport: Transport) -> None:
+    async with server(b"HTTP/1.1 429 Slow\r\nretry-after: 3\r\ncontent-length: 2\r\n\r\n{}") as (url, _):
+        answer = await transport.open(get(url), first_byte_s=5, idle_s=5)
+        whole = await answer.whole()
+    assert (whole.status, whole.headers["retry-after"], whole.body) == (429, "3", b"{}")
+
+
+async def test_a_stream_leaves_for_no_host_that_is_not_declared(transport: Transport) -> None:
+    with pytest.raises(ProviderError) as failed:
+        await transport.open(get("https://example.org/v1"), first_byte_s=5, idle_s=5)
+    assert failed.value.kind is FailureKind.UNREACHABLE

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
 import aiohttp
 from yarl import URL
 
@@ -41,31 +45,96 @@ class Transport:
         Raises:
             ProviderError: `UNREACHABLE`, `TIMEOUT`, or `PROTOCOL` for an answer that cannot be used.
         """
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
+        with _failures_told_apart(f"no whole answer within {timeout_s:g} s"):
+            async with self._request(request, timeout) as response:
+                return HttpResponse(response.status, _headers(response), await _body(response))
+
+    async def open(self, request: HttpRequest, *, first_byte_s: float, idle_s: float) -> OpenAnswer:
+        """Send `request` and return once its answer begins, within `first_byte_s` seconds.
+
+        The rest is read as it comes, with at most `idle_s` seconds between two pieces. Close what is
+        returned.
+
+        Raises:
+            ProviderError: as `send`.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=idle_s)
+        with _failures_told_apart(f"no answer began within {first_byte_s:g} s"):
+            async with asyncio.timeout(first_byte_s):
+                response = await self._request(request, timeout)
+            try:
+                return OpenAnswer(response, _headers(response), idle_s)
+            except ProviderError:
+                response.close()
+                raise
+
+    def _request(
+        self, request: HttpRequest, timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.client._RequestContextManager:
         try:
             self._guard.check(request.url)
         except EgressRefusedError as error:
             raise ProviderError(FailureKind.UNREACHABLE, str(error)) from None
-        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
-        try:
-            async with self._session.request(
-                request.method,
-                URL(request.url, encoded=True),
-                headers=request.headers,
-                data=request.body,
-                timeout=timeout,
-                allow_redirects=False,
-            ) as response:
-                return HttpResponse(response.status, _headers(response), await _body(response))
-        except aiohttp.ConnectionTimeoutError:
-            raise ProviderError(
-                FailureKind.UNREACHABLE, f"no connection within {CONNECT_TIMEOUT_S:g} s"
-            ) from None
-        except TimeoutError:
-            raise ProviderError(FailureKind.TIMEOUT, f"no whole answer within {timeout_s:g} s") from None
-        except (aiohttp.ClientConnectionError, OSError) as error:
-            raise ProviderError(FailureKind.UNREACHABLE, _told(error)) from None
-        except (aiohttp.ClientError, ValueError) as error:
-            raise ProviderError(FailureKind.PROTOCOL, _told(error)) from None
+        return self._session.request(
+            request.method,
+            URL(request.url, encoded=True),
+            headers=request.headers,
+            data=request.body,
+            timeout=timeout,
+            allow_redirects=False,
+        )
+
+
+class OpenAnswer:
+    """A provider's answer while it is coming in. Header names are lower case."""
+
+    def __init__(self, response: aiohttp.ClientResponse, headers: dict[str, str], idle_s: float) -> None:
+        self.status = response.status
+        self.headers = headers
+        self._response = response
+        self._idle_s = idle_s
+
+    async def piece(self) -> bytes:
+        """The next piece, as it came over the wire; empty at the end.
+
+        What is not asked for stays with the provider: a slow reader holds the sender up.
+
+        Raises:
+            ProviderError: `TIMEOUT` where nothing came for too long, `UNREACHABLE` where the connection
+                broke.
+        """
+        with _failures_told_apart(f"nothing more within {self._idle_s:g} s"):
+            return await self._response.content.readany()
+
+    async def whole(self) -> HttpResponse:
+        """All of it, for an answer that turned out to be no stream.
+
+        Raises:
+            ProviderError: as `piece`, or `PROTOCOL` where it is too large.
+        """
+        with _failures_told_apart(f"nothing more within {self._idle_s:g} s"):
+            return HttpResponse(self.status, self.headers, await _body(self._response))
+
+    def close(self) -> None:
+        """End it; a provider that is still sending notices at once. Closing twice does nothing."""
+        self._response.close()
+
+
+@contextlib.contextmanager
+def _failures_told_apart(overdue: str) -> Iterator[None]:
+    try:
+        yield
+    except aiohttp.ConnectionTimeoutError:
+        raise ProviderError(
+            FailureKind.UNREACHABLE, f"no connection within {CONNECT_TIMEOUT_S:g} s"
+        ) from None
+    except TimeoutError:
+        raise ProviderError(FailureKind.TIMEOUT, overdue) from None
+    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError) as error:
+        raise ProviderError(FailureKind.UNREACHABLE, _told(error)) from None
+    except (aiohttp.ClientError, ValueError) as error:
+        raise ProviderError(FailureKind.PROTOCOL, _told(error)) from None
 
 
 def _told(error: Exception) -> str:
