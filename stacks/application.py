@@ -66,7 +66,14 @@ def build(
     for name, value in tags_of(environment).items():
         cdk.Tags.of(app).add(name, value)
     network = NetworkStack(app, "Network", environment=environment)
-    secrets = SecretsStack(app, "Secrets", environment=environment)
+    secrets = SecretsStack(
+        app,
+        "Secrets",
+        environment=environment,
+        vpc=network.vpc,
+        subnets=network.gateway_subnets,
+        endpoint_security_group=network.endpoints.security_group,
+    )
     model_registry = ModelRegistryStack(
         app,
         "ModelRegistry",
@@ -108,6 +115,7 @@ def build(
         google=secrets.google,
         llama=secrets.llama,
         secrets_key=secrets.secrets_key,
+        rotation_role=secrets.rotation.role,
         table_key=secrets.table_key,
         log_key=secrets.log_key,
     )
@@ -126,7 +134,9 @@ def build(
                 "RegistryGuard": model_registry.guard.function,
                 "RouteSet": model_registry.route_set.function,
                 "Flags": feature_flags.flags.function,
+                "SecretRotation": secrets.rotation.function,
             },
+            rotated_secrets=[one.name for one in secrets.rotated],
         ),
     )
     application = Application(

@@ -8,6 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
@@ -16,9 +17,10 @@ from stacks.constructs.deployment_alarms import DeploymentAlarms
 from stacks.constructs.encrypted_log_group import EncryptedLogGroup
 from stacks.constructs.gateway_container import PORT, GatewayContainer
 from stacks.constructs.gateway_load_balancer import GatewayLoadBalancer
-from stacks.constructs.gateway_permissions import GatewayTaskRole, only_read_by
+from stacks.constructs.gateway_permissions import GatewayTaskRole
 from stacks.constructs.gateway_scaling import GatewayScaling
 from stacks.constructs.gateway_service import GatewayService
+from stacks.constructs.only_readers import only_read_by
 from stacks.constructs.smoke_test import SmokeTest
 from stacks.constructs.traffic_shift import TrafficShift
 from stacks.constructs.valkey_cache import PORTS as CACHE_PORTS
@@ -55,6 +57,7 @@ class GatewayStack(EnvironmentStack):
         google: secretsmanager.Secret,
         llama: secretsmanager.Secret,
         secrets_key: kms.IKey,
+        rotation_role: iam.IRole,
         table_key: kms.IKey,
         log_key: kms.IKey,
     ) -> None:
@@ -85,7 +88,7 @@ class GatewayStack(EnvironmentStack):
             invocable=models if providers.bedrock.enabled else (),
         )
         for secret in provider_secrets.values():
-            only_read_by(task_role, secret)
+            only_read_by([task_role, rotation_role], secret)
         log_group = EncryptedLogGroup(
             self,
             "Logs",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from constructs import Construct
 
 from stacks.constructs.alarm_topic import AlarmTopic
 from stacks.constructs.alarms import Alarms, Condition, Severity
 from stacks.constructs.gateway_dashboard import GatewayDashboard
 from stacks.constructs.gateway_metrics import GatewayMetrics, Watched
+from stacks.constructs.rotation_metrics import age_days, failures
 from stacks.environment_stack import EnvironmentStack
 from stacks.settings import Environment
 
@@ -39,10 +42,19 @@ class MonitoringStack(EnvironmentStack):
             evaluation_minutes=environment.monitoring.evaluation_minutes,
         )
         metrics = GatewayMetrics(watched)
-        for name, condition in _conditions(environment, metrics).items():
+        conditions = {
+            **_conditions(environment, metrics),
+            **_of_secrets(environment, watched.rotated_secrets),
+        }
+        for name, condition in conditions.items():
             self.alarms.add(name, condition)
         self.dashboard = GatewayDashboard(
-            self, "Dashboard", environment=environment, metrics=metrics, alarms=self.alarms
+            self,
+            "Dashboard",
+            environment=environment,
+            metrics=metrics,
+            rotated_secrets=watched.rotated_secrets,
+            alarms=self.alarms,
         )
 
 
@@ -119,5 +131,28 @@ def _of_what_the_gateway_relies_on(environment: Environment, metrics: GatewayMet
     for name, errors in metrics.function_errors().items():
         conditions[f"{name}Errors"] = Condition(
             metric=errors, above=0, severity=Severity.WARNING, meaning=f"the function {name} fails"
+        )
+    return conditions
+
+
+def _of_secrets(environment: Environment, secrets: Sequence[str]) -> dict[str, Condition]:
+    """For each secret: it grew old, or its rotation failed. Nobody measures means the rotation never runs."""
+    maximum_days = environment.secrets.rotation.maximum_age_days
+    conditions = {}
+    for secret in secrets:
+        words = secret.title().replace("-", "")
+        conditions[f"{words}Age"] = Condition(
+            metric=age_days(environment.name, secret),
+            above=maximum_days,
+            severity=Severity.WARNING,
+            meaning=f"the secret {secret} is older than {maximum_days} days, or nobody measures it",
+            silence_is_bad=True,
+        )
+        conditions[f"{words}Rotation"] = Condition(
+            metric=failures(environment.name, secret),
+            above=0,
+            severity=Severity.WARNING,
+            meaning=f"a rotation of the secret {secret} failed; the value before goes on",
+            once_is_enough=True,
         )
     return conditions

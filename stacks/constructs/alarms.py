@@ -29,7 +29,7 @@ class Condition:
     """What is wrong, in the words the alarm announces.
 
     The alarm fires where `metric` is above `above`, or below `below`; exactly one of them is set.
-    `silence_is_bad` says what no data means.
+    `silence_is_bad` says what no data means, `once_is_enough` that a single bad measurement is.
     """
 
     metric: cloudwatch.IMetric
@@ -38,6 +38,7 @@ class Condition:
     above: float | None = None
     below: float | None = None
     silence_is_bad: bool = False
+    once_is_enough: bool = False
 
     def __post_init__(self) -> None:
         if (self.above is None) == (self.below is None):
@@ -52,6 +53,7 @@ class Condition:
 class Alarms(Construct):
     """Makes alarms that look at `evaluation_minutes` and fire when three in five of them were bad.
 
+    What is measured less often is looked at for as many measurements.
     Asking twice for the same measurement and threshold gives the same alarm: nobody is told twice.
     """
 
@@ -86,7 +88,9 @@ class Alarms(Construct):
             threshold=condition.threshold,
             comparison_operator=operator.GREATER_THAN_THRESHOLD if too_high else operator.LESS_THAN_THRESHOLD,
             evaluation_periods=self._evaluation_minutes,
-            datapoints_to_alarm=math.ceil(self._evaluation_minutes * 3 / 5),
+            datapoints_to_alarm=1
+            if condition.once_is_enough
+            else math.ceil(self._evaluation_minutes * 3 / 5),
             treat_missing_data=missing.BREACHING if condition.silence_is_bad else missing.NOT_BREACHING,
             alarm_description=f"{condition.severity}: {condition.meaning}",
         )

@@ -53,7 +53,13 @@ def interface_statements(place: Place) -> Mapping[str, Sequence[iam.PolicyStatem
         "SecretsManager": [
             _own(
                 place,
-                actions=["secretsmanager:GetSecretValue"],
+                actions=[
+                    "secretsmanager:GetSecretValue",
+                    "secretsmanager:DescribeSecret",
+                    "secretsmanager:PutSecretValue",
+                    "secretsmanager:TagResource",
+                    "secretsmanager:UpdateSecretVersionStage",
+                ],
                 resources=[place.arn("secretsmanager", "secret:*")],
             )
         ],

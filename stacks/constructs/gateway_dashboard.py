@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from stacks.constructs.alarms import Alarms
 from stacks.constructs.gateway_metrics import GatewayMetrics, in_flight_per_task
+from stacks.constructs.rotation_metrics import age_days, failures
 from stacks.settings import Environment
 
 WHOLE_ROW = 24
@@ -23,6 +26,7 @@ class GatewayDashboard(cloudwatch.Dashboard):
         *,
         environment: Environment,
         metrics: GatewayMetrics,
+        rotated_secrets: Sequence[str],
         alarms: Alarms,
     ) -> None:
         super().__init__(scope, construct_id, period_override=cloudwatch.PeriodOverride.AUTO)
@@ -76,6 +80,19 @@ class GatewayDashboard(cloudwatch.Dashboard):
                 title="Failed function runs",
                 width=HALF_ROW,
                 left=list(metrics.function_errors().values()),
+            ),
+        )
+        self.add_widgets(
+            cloudwatch.GraphWidget(
+                title="Age of secrets, days",
+                width=HALF_ROW,
+                left=[age_days(environment.name, secret) for secret in rotated_secrets],
+                left_annotations=[_line(environment.secrets.rotation.maximum_age_days, "alarm")],
+            ),
+            cloudwatch.GraphWidget(
+                title="Failed rotations",
+                width=HALF_ROW,
+                left=[failures(environment.name, secret) for secret in rotated_secrets],
             ),
         )
 

@@ -51,6 +51,8 @@ class Watched:
     target_groups: Sequence[elbv2.ApplicationTargetGroup]
     registry_table: dynamodb.ITable
     functions: Mapping[str, lambda_.IFunction]
+    rotated_secrets: Sequence[str] = ()
+    """Names that the rotation measures secrets by."""
 
 
 class GatewayMetrics:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
@@ -92,31 +91,6 @@ class GatewayExecutionRole(iam.Role):
             "AwsSolutions-IAM5[Resource::*]",
             reason=f"{_REGISTRY_TOKEN}: {UNSCOPABLE[_REGISTRY_TOKEN]}",
         )
-
-
-def only_read_by(reader: iam.IRole, secret: secretsmanager.ISecret) -> None:
-    """Deny everybody else the value of `secret`, whatever their own policies allow.
-
-    The statement lives in the reader's stack, which knows both. Operators go on putting values.
-    """
-    secretsmanager.CfnResourcePolicy(
-        cdk.Stack.of(reader),
-        f"OnlyReader{secret.node.id}",
-        secret_id=secret.secret_arn,
-        block_public_policy=True,
-        resource_policy=iam.PolicyDocument(
-            statements=[
-                iam.PolicyStatement(
-                    sid="OnlyTheGatewayReads",
-                    effect=iam.Effect.DENY,
-                    principals=[iam.AnyPrincipal()],
-                    actions=["secretsmanager:GetSecretValue"],
-                    resources=[secret.secret_arn],
-                    conditions={"ArnNotEquals": {"aws:PrincipalArn": reader.role_arn}},
-                )
-            ]
-        ),
-    )
 
 
 def _allow(*actions: str, on: Sequence[str]) -> iam.PolicyStatement:

@@ -30,6 +30,7 @@ HOLDING_NO_DATA: Mapping[str, str] = MappingProxyType(
     {
         "AWS::ECS::Cluster": "tasks write nothing: their root file system is read-only, and nobody logs in",
         "AWS::ECS::Service": "neither Service Connect nor volumes are used",
+        "AWS::SecretsManager::RotationSchedule": "AWS would make a function with it; ours rotates",
         "AWS::Lambda::Function": "variables are names of things, never secrets; the code is ours",
     }
 )

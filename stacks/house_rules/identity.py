@@ -21,6 +21,7 @@ WITHOUT_TAGS = frozenset(
         "AWS::EC2::VPCGatewayAttachment",
         "AWS::IAM::ManagedPolicy",
         "AWS::IAM::Policy",
+        "AWS::Lambda::EventInvokeConfig",
         "AWS::Lambda::Permission",
         "AWS::Lambda::Url",
         "AWS::Logs::ResourcePolicy",

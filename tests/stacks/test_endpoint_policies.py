@@ -65,18 +65,24 @@ def roles_in_the_network(synthesis: Synthesis) -> Iterator[str]:
     definition = synthesis.only("AWS::ECS::TaskDefinition")
     for role in ("TaskRoleArn", "ExecutionRoleArn"):
         yield definition[role]["Fn::GetAtt"][0]
+    for function in synthesis.resources("AWS::Lambda::Function"):
+        if "VpcConfig" in function.properties:
+            yield function.properties["Role"]["Fn::GetAtt"][0]
 
 
 def used_actions(synthesis: Synthesis) -> set[str]:
-    """What those roles allow; decryption is asked for by the service whose data it is, on their behalf."""
+    """What those roles allow; decryption is asked for by the service whose data it is, on their behalf.
+
+    Lambda joins a function to the network from outside of it.
+    """
     roles = set(roles_in_the_network(synthesis))
     return {
         action
-        for policy in synthesis.resources("AWS::IAM::Policy", "Gateway")
+        for policy in synthesis.resources("AWS::IAM::Policy")
         if roles & {role["Ref"] for role in policy.properties["Roles"]}
         for statement in policy.properties["PolicyDocument"]["Statement"]
         for action in as_list(statement["Action"])
-        if "kms:ViaService" not in str(statement.get("Condition", {}))
+        if "kms:ViaService" not in str(statement.get("Condition", {})) and not action.startswith("ec2:")
     }
 
 

@@ -108,13 +108,37 @@ def test_every_alarm_is_announced_when_it_comes_and_when_it_goes(every_environme
 
 def test_every_alarm_names_its_severity_and_needs_three_bad_minutes_of_five(production: Synthesis) -> None:
     for properties in alarms(production):
+        of_rotation = "AiOrchestration/Rotation" in json.dumps(properties)
+        enough = 1 if of_rotation and "Failures" in json.dumps(properties) else 3
         assert properties["AlarmDescription"].split(": ")[0] in set(Severity)
-        assert (properties["DatapointsToAlarm"], properties["EvaluationPeriods"]) == (3, 5)
+        assert (properties["DatapointsToAlarm"], properties["EvaluationPeriods"]) == (enough, 5)
         assert all(
-            metric["MetricStat"]["Period"] == 60
+            metric["MetricStat"]["Period"] == (300 if of_rotation else 60)
             for metric in properties.get("Metrics", ())
             if "MetricStat" in metric
         )
+
+
+@pytest.mark.parametrize("secret", ["client-keys", "admin-keys", "google"])
+def test_a_secret_that_grows_old_or_whose_rotation_fails_is_an_alarm(
+    production: Synthesis, secret: str
+) -> None:
+    of_secret = {}
+    for properties in alarms(production):
+        measured = [
+            metric["MetricStat"] for metric in properties.get("Metrics", ()) if "MetricStat" in metric
+        ]
+        if {"Name": "Secret", "Value": secret} in measured[0]["Metric"].get("Dimensions", ()):
+            of_secret[measured[0]["Metric"]["MetricName"]] = (properties, measured[0])
+    (age, of_age), (failures, of_failures) = of_secret["AgeDays"], of_secret["Failures"]
+
+    for measured in (of_age, of_failures):
+        assert measured["Metric"]["Namespace"] == "AiOrchestration/Rotation"
+        assert {"Name": "Environment", "Value": "production"} in measured["Metric"]["Dimensions"]
+    assert (age["Threshold"], age["ComparisonOperator"]) == (120, "GreaterThanThreshold")
+    assert age["TreatMissingData"] == "breaching"
+    assert (failures["Threshold"], failures["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+    assert (of_failures["Stat"], failures["TreatMissingData"]) == ("Sum", "notBreaching")
 
 
 def test_announcements_are_encrypted_and_only_this_accounts_alarms_make_them(production: Synthesis) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -13,7 +14,7 @@ def secret(synthesis: Synthesis, start: str) -> dict[str, object]:
     (found,) = [
         resource.properties
         for resource in synthesis.resources("AWS::SecretsManager::Secret", "Secrets")
-        if resource.logical_id.startswith(start)
+        if re.fullmatch(rf"{start}[0-9A-F]{{8}}", resource.logical_id)
     ]
     return found
 
@@ -40,7 +41,7 @@ def test_every_secret_is_encrypted_with_the_environments_own_key(production: Syn
         json.dumps(resource.properties["KmsKeyId"])
         for resource in production.resources("AWS::SecretsManager::Secret", "Secrets")
     ]
-    assert len(keys) == 4
+    assert len(keys) == 4  # without the key of an administrator, which this environment has no use for
     assert len(set(keys)) == 1
     assert "SecretsKey" in keys[0]
 
@@ -77,5 +78,15 @@ def test_operators_find_the_secrets_in_the_outputs(every_environment: Synthesis)
         "AdminKeysSecretArn": "AdminKeys",
         "GoogleSecretArn": "Google",
         "LlamaSecretArn": "Llama",
+        "RotationFunctionName": "RotationFunction",
     }.items():
         assert outputs[output]["Value"]["Ref"].startswith(start)
+
+
+def test_an_administrators_key_has_a_secret_where_keys_are_administered(every_environment: Synthesis) -> None:
+    administered = every_environment.environment.providers.llama.key_administration_url is not None
+    outputs = every_environment.templates["Secrets"]["Outputs"]
+
+    assert ("LlamaAdministrationSecretArn" in outputs) == administered
+    if administered:
+        assert secret(every_environment, "LlamaAdministration")["SecretString"] == "{}"

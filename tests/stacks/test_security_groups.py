@@ -116,6 +116,7 @@ def test_addresses_stand_only_for_callers_and_for_the_way_out(every_environment:
     assert by_address == {
         ("in", "SecurityGroup", settings.network.cidr, (front_door_port, front_door_port)),
         ("out", "TaskSecurityGroup", ANYWHERE, (443, 443)),
+        ("out", "RotationSecurityGroup", ANYWHERE, (443, 443)),
     }
 
 
@@ -125,10 +126,15 @@ def test_what_may_go_anywhere_stands_where_every_way_out_is_the_firewall(product
     service = production.only("AWS::ECS::Service")
     network = service["NetworkConfiguration"]["AwsvpcConfiguration"]
 
-    assert free == {"Gateway/TaskSecurityGroup"}
+    assert free == {"Gateway/TaskSecurityGroup", "Secrets/RotationSecurityGroup"}
     assert network["AssignPublicIp"] == "DISABLED"
     assert len(network["Subnets"]) == 3
     assert "privateSubnet" in str(network["Subnets"])
+    (rotation,) = (
+        function.properties["VpcConfig"]["SubnetIds"]
+        for function in production.resources("AWS::Lambda::Function", "Secrets")
+    )
+    assert rotation == network["Subnets"]
     for kind in ("public", "isolated", "firewall"):
         assert f"{kind}Subnet" not in str(network["Subnets"])
 
@@ -164,7 +170,20 @@ def test_nobody_else_reaches_the_endpoints_and_the_cache(every_environment: Synt
         if rule.direction == "out" and rule.peer.startswith(("Network/", "Cache/"))
     }
 
-    assert reaching == {"Gateway/TaskSecurityGroup"}
+    assert reaching == {"Gateway/TaskSecurityGroup", "Secrets/RotationSecurityGroup"}
+
+
+def test_the_rotation_reaches_the_endpoints_and_the_way_out(every_environment: Synthesis) -> None:
+    reached = {
+        (rule.direction, rule.peer, rule.ports)
+        for rule in rules(every_environment)
+        if rule.group == "Secrets/RotationSecurityGroup"
+    }
+
+    assert reached == {
+        ("out", ANYWHERE, (443, 443)),
+        ("out", "Network/Endpoints/SecurityGroup", (443, 443)),
+    }
 
 
 def test_tasks_start_when_their_ways_are_open(production: Synthesis) -> None:
