@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.failures import Reason, RefusalError
 from gateway.surfaces import errors
 from gateway.surfaces.errors import HttpError, error_answer, refusal_answer
-from gateway.surfaces.messages import Endpoint, Incoming, Outgoing, Routes
+from gateway.surfaces.messages import Endpoint, Incoming, Outgoing, Routes, Streaming, bearer_key
 from gateway.telemetry.record import RequestRecord
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
+T = TypeVar("T")
 
 CLIENT_CLOSED_REQUEST = 499
 """The status logged for a caller who left; nginx's convention, it is never sent."""
@@ -30,11 +32,13 @@ CLIENT_CLOSED_REQUEST = 499
 BODY_TIMEOUT_S = 30.0
 """For a request's body, from its head on."""
 
-ONCE = frozenset({"authorization", "x-domain", "x-budget-tier", "x-sla-ms", "x-require-tools"})
+SLOWEST_READER_S = 30.0
+"""A caller that takes no piece of a stream for so long is taken for gone; until then the provider waits."""
+
+ONCE = frozenset({"authorization", "x-domain", "x-budget-tier", "x-sla-ms", "x-require-tools", "x-operator"})
 """Headers that must not be repeated: which one counts would be anybody's guess."""
 
 UNKNOWN = "unknown"
-BEARER = "bearer "
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +68,7 @@ class HttpApplication:
         started_s = time.perf_counter()
         record = RequestRecord(f"req_{os.urandom(12).hex()}")
         endpoint: Endpoint | None = None
+        outgoing: Outgoing | Streaming
         status = CLIENT_CLOSED_REQUEST
         self._begin()
         try:
@@ -84,8 +89,13 @@ class HttpApplication:
                     errors.INTERNAL,
                     f"The gateway failed to handle this request. Its id is {record.request_id}.",
                 )
-            status = outgoing.status
-            await _send(outgoing, record.request_id, send)
+            if isinstance(outgoing, Streaming):
+                with contextlib.suppress(ClientGoneError):
+                    await _unless_gone(_send_stream(outgoing, record.request_id, send), receive)
+                    status = 200
+            else:
+                status = outgoing.status
+                await _send(outgoing, record.request_id, send)
         finally:
             self._end(scope, endpoint, status, time.perf_counter() - started_s, record)
 
@@ -104,12 +114,13 @@ class HttpApplication:
 
     async def _answered(
         self, endpoint: Endpoint, scope: Scope, receive: Receive, record: RequestRecord
-    ) -> Outgoing:
+    ) -> Outgoing | Streaming:
         headers = _read_headers(scope["headers"])
         if endpoint.access is not None:
-            self._pipeline.authenticate(_bearer_key(headers), endpoint.access)
+            self._pipeline.authenticate(bearer_key(headers), endpoint.access)
         body = await self._body(headers, receive)
-        return await _unless_gone(endpoint.handler(Incoming(headers, body, record)), receive)
+        incoming = Incoming(headers, body, record, scope.get("query_string", b""))
+        return await _unless_gone(endpoint.handler(incoming), receive)
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
         announced = headers.get("content-length", "0")
@@ -182,12 +193,7 @@ def _read_headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def _bearer_key(headers: dict[str, str]) -> str | None:
-    value = headers.get("authorization", "")
-    return value[len(BEARER) :].strip() if value[: len(BEARER)].lower() == BEARER else None
-
-
-async def _unless_gone(work: Awaitable[Outgoing], receive: Receive) -> Outgoing:
+async def _unless_gone(work: Awaitable[T], receive: Receive) -> T:
     """Wait for `work`, but cancel it, and the provider call in it, as soon as the caller has left.
 
     Raises:
@@ -225,12 +231,41 @@ async def _disconnection(receive: Receive) -> Event:
 
 
 async def _send(outgoing: Outgoing, request_id: str, send: Send) -> None:
-    headers = [
-        (b"content-type", outgoing.content_type.encode("latin-1")),
-        (b"content-length", str(len(outgoing.body)).encode("latin-1")),
-        (b"x-request-id", request_id.encode("latin-1")),
-    ]
-    for name, value in outgoing.headers:
-        headers.append((name.encode("latin-1"), value.encode("latin-1")))
-    await send({"type": "http.response.start", "status": outgoing.status, "headers": headers})
+    headers = (("content-length", str(len(outgoing.body))), *outgoing.headers)
+    await send(_head(outgoing.status, outgoing.content_type, request_id, headers))
     await send({"type": "http.response.body", "body": outgoing.body})
+
+
+async def _send_stream(outgoing: Streaming, request_id: str, send: Send) -> None:
+    """Send piece by piece, each when the one before has left; a stream that the server ends says so.
+
+    Raises:
+        ClientGoneError: the caller takes nothing any more.
+    """
+    headers = (("cache-control", "no-store"), ("x-accel-buffering", "no"), *outgoing.headers)
+    async with contextlib.aclosing(outgoing.pieces) as pieces:
+        await send(_head(200, outgoing.content_type, request_id, headers))
+        try:
+            async for piece in pieces:
+                await _taken(send({"type": "http.response.body", "body": piece, "more_body": True}))
+        except asyncio.CancelledError:  # by the server, whose drain time is over, or because the caller left
+            await pieces.aclose()
+            await send({"type": "http.response.body", "body": outgoing.farewell, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+            raise
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _taken(sending: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(SLOWEST_READER_S):
+            await sending
+    except TimeoutError:
+        raise ClientGoneError from None
+
+
+def _head(status: int, content_type: str, request_id: str, headers: tuple[tuple[str, str], ...]) -> Event:
+    """The event that begins an answer."""
+    all_headers = (("content-type", content_type), ("x-request-id", request_id), *headers)
+    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in all_headers]
+    return {"type": "http.response.start", "status": status, "headers": encoded}

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
 import msgspec
 
 from gateway.pipeline import Access
 from gateway.telemetry.record import RequestRecord
 
+_BEARER = "bearer "
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 class Incoming(msgspec.Struct, frozen=True):
-    """A request whose caller may pass. Header names are lower case."""
+    """A request whose caller may pass. Header names are lower case; `query` is what follows the `?`."""
 
     headers: Mapping[str, str]
     body: bytes
     record: RequestRecord
+    query: bytes = b""
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -29,7 +31,25 @@ class Outgoing(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-Handler = Callable[[Incoming], Awaitable[Outgoing]]
+def bearer_key(headers: Mapping[str, str]) -> str | None:
+    """The key a caller presents."""
+    value = headers.get("authorization", "")
+    return value[len(_BEARER) :].strip() if value[: len(_BEARER)].lower() == _BEARER else None
+
+
+class Streaming(msgspec.Struct, frozen=True):
+    """An answer that is sent while it is made. It tells of failures itself, in its own form.
+
+    `pieces` is closed when the caller has left or the gateway stops; in the second case `farewell` is sent.
+    """
+
+    pieces: AsyncGenerator[bytes, None]
+    farewell: bytes
+    content_type: str = "text/event-stream; charset=utf-8"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Handler = Callable[[Incoming], Awaitable[Outgoing | Streaming]]
 
 
 class Endpoint(msgspec.Struct, frozen=True):
