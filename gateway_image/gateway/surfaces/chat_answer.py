@@ -85,7 +85,7 @@ def chat_completion(answer: Answer, request_id: str, created_s: int) -> ChatComp
         created=created_s,
         model=answer.item.model,
         choices=[WireChoice(_message(completion), completion.finish_reason)],
-        usage=_usage(completion.usage),
+        usage=wire_usage(completion.usage),
     )
 
 
@@ -98,7 +98,8 @@ def _message(completion: Completion) -> WireAnswer:
     return WireAnswer("assistant", content, None, calls or None)
 
 
-def _usage(usage: Usage) -> WireUsage:
+def wire_usage(usage: Usage) -> WireUsage:
+    """`usage` as OpenAI counts it."""
     return WireUsage(
         prompt_tokens=usage.input_tokens,
         completion_tokens=usage.output_tokens,

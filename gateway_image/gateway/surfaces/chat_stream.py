@@ -1,0 +1,72 @@
+"""A streamed answer as OpenAI's chat completion chunks, sent as server-sent events.
+
+https://platform.openai.com/docs/api-reference/chat-streaming. The first chunk carries the role, the last one
+of the choice its finish reason; with `include_usage` one more has no choice but the usage, which is null on
+all others. `[DONE]` ends an answer that is whole, and only such a one: a failure in the middle is an event
+with `error`, after which nothing comes.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.failures import RefusalError
+from gateway.model import FinishReason, TextDelta, ToolCallArguments, ToolCallStart, Usage
+from gateway.surfaces.chat_answer import wire_usage
+from gateway.surfaces.errors import refusal_answer
+
+DONE = b"data: [DONE]\n\n"
+PING = b": ping\n\n"
+"""A comment: clients pass over it, and load balancers see that the connection lives."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class ChunkEncoder:
+    """Encodes the events of one answer. `created_s` is in seconds since the epoch."""
+
+    def __init__(self, chunk_id: str, created_s: int, model: str, *, include_usage: bool) -> None:
+        head = {"id": chunk_id, "object": "chat.completion.chunk", "created": created_s, "model": model}
+        self._head = b"data: " + _encode(head)[:-1] + b',"choices":['
+        self._include_usage = include_usage
+        self._end = b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
+        self._delta = self._head + b'{"index":0,"delta":'
+        self._unfinished = b',"logprobs":null,"finish_reason":null}' + self._end
+
+    def role(self) -> bytes:
+        """The chunk that begins the answer."""
+        return self._delta + b'{"role":"assistant","content":"","refusal":null}' + self._unfinished
+
+    def text(self, event: TextDelta) -> bytes:
+        """A piece of the text."""
+        return self._delta + b'{"content":' + _encode(event.text) + b"}" + self._unfinished
+
+    def tool_call(self, event: ToolCallStart) -> bytes:
+        """The beginning of a tool call."""
+        return self._tool(
+            {
+                "index": event.index,
+                "id": event.id,
+                "type": "function",
+                "function": {"name": event.name, "arguments": ""},
+            }
+        )
+
+    def arguments(self, event: ToolCallArguments) -> bytes:
+        """A piece of a tool call's arguments."""
+        return self._tool({"index": event.index, "function": {"arguments": event.piece}})
+
+    def finished(self, reason: FinishReason, usage: Usage) -> bytes:
+        """Everything that ends a whole answer."""
+        last = self._delta + b'{},"logprobs":null,"finish_reason":' + _encode(reason) + b"}" + self._end
+        if not self._include_usage:
+            return last + DONE
+        return last + self._head + b'],"usage":' + _encode(wire_usage(usage)) + b"}\n\n" + DONE
+
+    def _tool(self, call: dict[str, object]) -> bytes:
+        return self._delta + b'{"tool_calls":[' + _encode(call) + b"]}" + self._unfinished
+
+
+def error_event(refusal: RefusalError) -> bytes:
+    """The event that ends an answer which cannot be finished."""
+    return b"data: " + refusal_answer(refusal).body + b"\n\n"
