@@ -7,12 +7,15 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 
 import boto3
+from botocore.credentials import ReadOnlyCredentials
 
+from gateway.control.assumed_role import AssumedRole
 from gateway.control.aws import AwsClients, BedrockCredentials, connect
 from gateway.control.flags import FlagParameters
 from gateway.control.plane import ControlPlane, Credential
 from gateway.control.registry import Provider, RegistryTable
 from gateway.control.route_sets import RouteSetParameter
+from gateway.control.secret_scope import Scope, within
 from gateway.control.secrets import (
     NO_CREDENTIAL,
     ProviderSecret,
@@ -22,16 +25,17 @@ from gateway.control.secrets import (
     parse_provider_secret,
     usable_api_key,
 )
-from gateway.control.snapshot import Snapshot
+from gateway.control.snapshot import Refreshed, Snapshot
+from gateway.control.take_up import TakeUp
 from gateway.pipeline import Pipeline
 from gateway.providers.adapter import Adapter, HttpRequest, HttpResponse
-from gateway.providers.bedrock import BedrockAdapter
+from gateway.providers.bedrock import BearerToken, BedrockAdapter
 from gateway.providers.google import GoogleAdapter
 from gateway.providers.google_access import GoogleAccess
 from gateway.providers.llama import LlamaAdapter
 from gateway.providers.transport import Transport
 from gateway.safety.residency import EgressGuard, host_of
-from gateway.settings import GoogleSettings, LlamaSettings, Settings
+from gateway.settings import LlamaSettings, Settings
 from gateway.surfaces.admin import AdminSurface
 from gateway.surfaces.http import HttpApplication
 from gateway.surfaces.openai import OpenAiSurface
@@ -60,7 +64,7 @@ class Application:
         self.metrics = Metrics()
         self.draining = False
         self._transport = Transport(_egress_guard(settings))
-        self._google = _google_access(settings.google, clients, self._send_for_token)
+        self._google = _google_access(settings, clients, self._send_for_token)
         registry = RegistryTable(clients.dynamodb, settings.model_registry_table)
         adapters, credentials = self._providers(settings, session, clients)
         self.control = _control_plane(settings, clients, registry, credentials)
@@ -107,31 +111,22 @@ class Application:
     def _providers(
         self, settings: Settings, session: boto3.Session, clients: AwsClients
     ) -> tuple[Mapping[Provider, Adapter], Mapping[Provider, Credential]]:
-        bedrock = Snapshot(
-            "bedrock_credentials", BedrockCredentials(session).load, interval_s=CREDENTIALS_INTERVAL_S
-        )
-        adapters: dict[Provider, Adapter] = {
-            Provider.BEDROCK: BedrockAdapter(
-                settings.aws_region, settings.bedrock_base_url, lambda: bedrock.value
-            )
-        }
-        credentials = {
-            Provider.BEDROCK: Credential(
-                bedrock,
-                lambda: bedrock.attempts > 0,
-                lambda: NO_CREDENTIAL if bedrock.value is None else None,
-            )
-        }
+        adapters: dict[Provider, Adapter] = {}
+        credentials: dict[Provider, Credential] = {}
+        adapters[Provider.BEDROCK], credentials[Provider.BEDROCK] = _bedrock(settings, session, clients)
         if settings.google is not None and self._google is not None:
             google, access = settings.google, self._google
             adapters[Provider.GOOGLE] = GoogleAdapter(
                 google.base_url, google.project, google.location, access.token
             )
             credentials[Provider.GOOGLE] = Credential(
-                access.secret, lambda: access.tried, lambda: NO_CREDENTIAL if access.token() is None else None
+                access.secret,
+                lambda: access.tried,
+                lambda: NO_CREDENTIAL if access.token() is None else None,
+                TakeUp(access.token, access.take_up),
             )
         if settings.llama is not None:
-            adapters[Provider.LLAMA], credentials[Provider.LLAMA] = _llama(settings.llama, clients)
+            adapters[Provider.LLAMA], credentials[Provider.LLAMA] = _llama(settings, settings.llama, clients)
         return adapters, credentials
 
     async def _send_for_token(self, request: HttpRequest) -> HttpResponse:
@@ -147,8 +142,9 @@ def _control_plane(
     flags = FlagParameters(clients.ssm, settings.flag_parameters)
     registered = Snapshot("registry", registry.load, interval_s=REGISTRY_INTERVAL_S)
     route_set = RouteSetParameter(clients.ssm, settings.route_set_parameter, lambda: registered.value)
-    client_keys = Secret(clients.secrets, settings.client_keys_secret, parse_key_ring)
-    admin_keys = Secret(clients.secrets, settings.admin_keys_secret, parse_key_ring)
+    parse_keys = within(_scope(settings, "gateway"), parse_key_ring)
+    client_keys = Secret(clients.secrets, settings.client_keys_secret, parse_keys)
+    admin_keys = Secret(clients.secrets, settings.admin_keys_secret, parse_keys)
     return ControlPlane(
         registry=registered,
         route_set=Snapshot("route_set", route_set.load, interval_s=REGISTRY_INTERVAL_S),
@@ -159,26 +155,75 @@ def _control_plane(
     )
 
 
+def _bedrock(settings: Settings, session: boto3.Session, clients: AwsClients) -> tuple[Adapter, Credential]:
+    def adapter(credentials: Callable[[], BearerToken | ReadOnlyCredentials | None]) -> Adapter:
+        return BedrockAdapter(settings.aws_region, settings.bedrock_base_url, credentials)
+
+    if settings.bedrock_role is None:
+        own = Snapshot(
+            "bedrock_credentials", BedrockCredentials(session).load, interval_s=CREDENTIALS_INTERVAL_S
+        )
+        return adapter(lambda: own.value), Credential(
+            own,
+            lambda: own.attempts > 0,
+            lambda: NO_CREDENTIAL if own.value is None else None,
+            TakeUp(lambda: own.value, _reading_again(own), read_every_s=0.0),  # botocore has it at hand
+        )
+    role = AssumedRole(
+        clients.sts, settings.bedrock_role.arn, settings.bedrock_role.external_id, settings.environment
+    )
+    held = Snapshot("bedrock_credentials", role.load, interval_s=CREDENTIALS_INTERVAL_S)
+    return adapter(lambda: role.in_force(held.value)), Credential(
+        held,
+        lambda: held.attempts > 0,
+        lambda: role.obstacle(held.value),
+        TakeUp(lambda: role.in_force(held.value), _reading_again(held, role.refuse)),
+    )
+
+
 def _google_access(
-    settings: GoogleSettings | None,
-    clients: AwsClients,
-    send: Callable[[HttpRequest], Awaitable[HttpResponse]],
+    settings: Settings, clients: AwsClients, send: Callable[[HttpRequest], Awaitable[HttpResponse]]
 ) -> GoogleAccess | None:
-    if settings is None:
+    if settings.google is None:
         return None
-    return GoogleAccess(_provider_secret("google_secret", settings.secret, clients), send)
+    secret = _provider_secret(settings, Provider.GOOGLE, settings.google.secret, clients)
+    return GoogleAccess(secret, send)
 
 
-def _llama(settings: LlamaSettings, clients: AwsClients) -> tuple[Adapter, Credential]:
-    secret = _provider_secret("llama_secret", settings.secret, clients)
+def _llama(settings: Settings, llama: LlamaSettings, clients: AwsClients) -> tuple[Adapter, Credential]:
+    secret = _provider_secret(settings, Provider.LLAMA, llama.secret, clients)
 
-    credential = Credential(secret, lambda: secret.attempts > 0, lambda: api_key_obstacle(secret.value))
-    return LlamaAdapter(settings.base_url, lambda: usable_api_key(secret.value)), credential
+    def key() -> str | None:
+        return usable_api_key(secret.value)
+
+    credential = Credential(
+        secret,
+        lambda: secret.attempts > 0,
+        lambda: api_key_obstacle(secret.value),
+        TakeUp(key, _reading_again(secret)),
+    )
+    return LlamaAdapter(llama.base_url, key), credential
 
 
-def _provider_secret(name: str, arn: str, clients: AwsClients) -> Snapshot[ProviderSecret]:
-    secret = Secret(clients.secrets, arn, parse_provider_secret)
-    return Snapshot(name, secret.load, interval_s=SECRETS_INTERVAL_S)
+def _provider_secret(
+    settings: Settings, provider: Provider, arn: str, clients: AwsClients
+) -> Snapshot[ProviderSecret]:
+    secret = Secret(clients.secrets, arn, within(_scope(settings, provider), parse_provider_secret))
+    return Snapshot(f"{provider}_secret", secret.load, interval_s=SECRETS_INTERVAL_S)
+
+
+def _scope(settings: Settings, provider: str) -> Scope:
+    return Scope(environment=settings.environment, region=settings.aws_region, provider=provider)
+
+
+def _reading_again(
+    snapshot: Refreshed, refuse: Callable[[object], None] = lambda _refused: None
+) -> Callable[[object], Awaitable[None]]:
+    async def read(refused: object) -> None:
+        refuse(refused)
+        await asyncio.to_thread(snapshot.refresh)
+
+    return read
 
 
 def _egress_guard(settings: Settings) -> EgressGuard:

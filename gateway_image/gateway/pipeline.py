@@ -17,7 +17,7 @@ from gateway.control.plane import ControlPlane
 from gateway.control.registry import Provider, RegistryItem
 from gateway.failures import Reason, RefusalError
 from gateway.model import Completion, Request
-from gateway.providers.adapter import Adapter, HttpRequest, HttpResponse, ProviderError
+from gateway.providers.adapter import Adapter, FailureKind, HttpRequest, HttpResponse, ProviderError
 from gateway.resilience import failover
 from gateway.resilience.deadline import SHORTEST_REMAINDER_S, call_timeout_s, request_timeout_s
 from gateway.routing import router
@@ -119,20 +119,39 @@ class Pipeline:
         ends_at_s = self._clock() + request_timeout_s(decision.sla_ms)
         errors: list[ProviderError] = []
         failures: list[failover.Failure] = []
+        refused: set[Provider] = set()
         candidate: Candidate | None = decision.candidates[0]
         while candidate is not None:
             item = situation.registry[candidate.key, candidate.version]
             timeout_s = min(call_timeout_s(decision.sla_ms), ends_at_s - self._clock())
+            credential = self._control.credentials[item.provider].take_up.in_force()
             try:
                 completion = await self._call(item, request, timeout_s, record)
             except ProviderError as error:
                 errors.append(error)
-                failures.append(failover.Failure(candidate, error.kind))
+                failure = failover.Failure(candidate, error.kind)
             else:
                 return self._settle(item, completion, decision, record)
+            if failure.kind is FailureKind.AUTHENTICATION and item.provider not in refused:
+                refused.add(item.provider)
+                others = self._fallback(decision, [*failures, failure], ends_at_s)
+                if await self._renewed(item.provider, credential, ends_at_s, patient=others is None):
+                    continue
+            failures.append(failure)
             candidate = self._fallback(decision, failures, ends_at_s)
         record.problem = "; ".join(error.message for error in errors)
         raise failover.refusal_of(errors)
+
+    async def _renewed(self, provider: Provider, refused: object, ends_at_s: float, *, patient: bool) -> bool:
+        """Whether `provider` may be asked once more, because another credential than `refused` is in force.
+
+        That is no fallback, and does not count as one: it happens once for a request and a provider.
+        """
+        within_s = ends_at_s - self._clock() - SHORTEST_REMAINDER_S
+        take_up = self._control.credentials[provider].take_up
+        if not await take_up.has_another_than(refused, within_s=within_s, patient=patient):
+            return False
+        return not self._control.flags_in_force().kill_switch_on(provider)
 
     def _fallback(
         self, decision: RouteDecision, failures: list[failover.Failure], ends_at_s: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ AWS_LONDON = "eu-west-2"
 AWS_ZURICH = "eu-central-2"
 GOOGLE_LONDON = "europe-west2"
 GOOGLE_ZURICH = "europe-west6"
+_ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}", re.ASCII)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -20,6 +22,13 @@ class SettingsError(Exception):
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = mistakes
+
+
+class BedrockRole(msgspec.Struct, frozen=True):
+    """A role in another account that Bedrock is called with."""
+
+    arn: str
+    external_id: str | None
 
 
 class GoogleSettings(msgspec.Struct, frozen=True):
@@ -39,7 +48,10 @@ class LlamaSettings(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """Everything the gateway is told from outside. `google` and `llama` are None where disabled."""
+    """Everything the gateway is told from outside.
+
+    `google` and `llama` are None where disabled, `bedrock_role` where the task's own role calls Bedrock.
+    """
 
     environment: str
     aws_region: str
@@ -52,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True):
     flag_parameters: str
     client_keys_secret: str
     admin_keys_secret: str
+    bedrock_role: BedrockRole | None
     google: GoogleSettings | None
     llama: LlamaSettings | None
     provider_hosts: frozenset[str]
@@ -84,6 +97,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         flag_parameters=reading.text("FLAG_PARAMETERS").rstrip("/"),
         client_keys_secret=reading.text("CLIENT_KEYS_SECRET"),
         admin_keys_secret=reading.text("ADMIN_KEYS_SECRET"),
+        bedrock_role=_bedrock_role(reading),
         google=_google(reading),
         llama=_llama(reading),
         provider_hosts=reading.hosts("PROVIDER_HOSTS"),
@@ -122,6 +136,15 @@ def _in_the_eu(location: str) -> bool:
     )
 
 
+def _bedrock_role(reading: _Reading) -> BedrockRole | None:
+    if not reading.any_of(("BEDROCK_ROLE_ARN", "BEDROCK_ROLE_EXTERNAL_ID")):
+        return None
+    arn = reading.text("BEDROCK_ROLE_ARN")
+    if arn and not _ROLE_ARN.fullmatch(arn):
+        reading.mistakes.append(f"BEDROCK_ROLE_ARN is {arn!r}; give the ARN of an IAM role")
+    return BedrockRole(arn, reading.optional_text("BEDROCK_ROLE_EXTERNAL_ID"))
+
+
 def _google(reading: _Reading) -> GoogleSettings | None:
     names = ("GOOGLE_SECRET", "GOOGLE_BASE_URL", "GOOGLE_PROJECT", "GOOGLE_LOCATION")
     if not reading.any_of(names):
@@ -155,6 +178,9 @@ class _Reading:
         if not value:
             self.mistakes.append(f"{name} is not set; the task definition must give it (docs/contracts.md)")
         return value
+
+    def optional_text(self, name: str) -> str | None:
+        return self._environment.get(name, "").strip() or None
 
     def whole_number(self, name: str, least: int, most: int) -> int:
         value = self.text(name)

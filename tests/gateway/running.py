@@ -108,7 +108,7 @@ class Gateway:
     def refresh(self) -> None:
         """Take up the stores now, as the background threads do every few seconds."""
         for snapshot in self.application.control.snapshots():
-            snapshot.refresh()  # type: ignore[attr-defined]
+            snapshot.refresh()
 
 
 @contextlib.asynccontextmanager

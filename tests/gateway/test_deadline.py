@@ -9,6 +9,7 @@ from gateway.control.plane import ControlPlane, Credential
 from gateway.control.registry import Provider
 from gateway.control.secrets import KeyRing
 from gateway.control.snapshot import Loaded, Snapshot
+from gateway.control.take_up import TakeUp
 from gateway.failures import Reason, RefusalError
 from gateway.model import Completion, Intent, Message, Request, Role, Text
 from gateway.pipeline import Pipeline
@@ -53,6 +54,10 @@ def holding(name: str, value: object) -> Snapshot[object]:
     return snapshot
 
 
+async def nothing(_refused: object) -> None:
+    """No store is read here."""
+
+
 def pipeline_of(providers: SlowProviders) -> Pipeline:
     control = ControlPlane(
         registry=holding("registry", {(item.key, item.version): item for item in MODELS}),  # type: ignore[arg-type]
@@ -60,7 +65,10 @@ def pipeline_of(providers: SlowProviders) -> Pipeline:
         flags=holding("flags", Flags()),  # type: ignore[arg-type]
         client_keys=holding("client_keys", KeyRing(("key",))),  # type: ignore[arg-type]
         admin_keys=holding("admin_keys", KeyRing(("key",))),  # type: ignore[arg-type]
-        credentials={each: Credential(holding(each, "key"), lambda: True, lambda: None) for each in Provider},
+        credentials={
+            each: Credential(holding(each, "key"), lambda: True, lambda: None, TakeUp(lambda: "key", nothing))
+            for each in Provider
+        },
     )
     return Pipeline(
         control=control,

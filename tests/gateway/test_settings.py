@@ -45,6 +45,8 @@ def test_a_disabled_provider_has_no_settings() -> None:
         ({"GOOGLE_SECRET": ""}, "GOOGLE_SECRET"),
         ({"LLAMA_BASE_URL": "llama.example.org"}, "LLAMA_BASE_URL"),
         ({"GOOGLE_BASE_URL": "https://[::1"}, "GOOGLE_BASE_URL"),
+        ({"BEDROCK_ROLE_ARN": "arn:aws:iam::210987654321:user/somebody"}, "BEDROCK_ROLE_ARN"),
+        ({"BEDROCK_ROLE_EXTERNAL_ID": "agreed"}, "BEDROCK_ROLE_ARN"),
         ({"PROVIDER_HOSTS": "*.googleapis.com"}, "PROVIDER_HOSTS"),
         ({"CLIENT_KEYS_SECRET": " "}, "CLIENT_KEYS_SECRET"),
         ({"AWS_REGION": "us-east-1"}, "AWS_REGION"),

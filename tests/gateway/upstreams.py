@@ -15,7 +15,7 @@ TOKEN_PATH = "/token"
 @dataclass
 class Behaviour:
     """What one provider does: `status` other than 200 is an error, `hang` never answers, `cut` drops the
-    connection, and while `hold` is cleared the answer waits."""
+    connection, and while `hold` is cleared the answer waits. `key` is the one accepted; None: any."""
 
     text: str = "Good day."
     status: int = 200
@@ -23,6 +23,8 @@ class Behaviour:
     cut: bool = False
     tool: tuple[str, dict[str, object]] | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    key: str | None = None
+    refused: int = 0
     requests: list[dict[str, object]] = field(default_factory=list)
     hold: asyncio.Event = field(default_factory=lambda: _set(asyncio.Event()))
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -45,7 +47,9 @@ class Upstreams:
 
     async def token(self, _request: web.Request) -> web.Response:
         self.tokens_given += 1
-        return web.json_response({"access_token": "ya29.test", "expires_in": 3600, "token_type": "Bearer"})
+        return web.json_response(
+            {"access_token": f"token-{self.tokens_given}", "expires_in": 3600, "token_type": "Bearer"}
+        )
 
     async def converse(self, request: web.Request) -> web.StreamResponse:
         behaviour = self.bedrock
@@ -68,6 +72,10 @@ class Upstreams:
     async def generate(self, request: web.Request) -> web.StreamResponse:
         behaviour = self.google
         await _behave(behaviour, request)
+        if not _is_accepted(behaviour, request):
+            return web.json_response(
+                {"error": {"code": 401, "message": "no", "status": "UNAUTHENTICATED"}}, status=401
+            )
         if behaviour.status != 200:
             return _failure(behaviour, {"error": {"code": behaviour.status, "message": "no", "status": "X"}})
         parts: list[dict[str, object]] = [{"text": behaviour.text}]
@@ -84,6 +92,8 @@ class Upstreams:
     async def complete(self, request: web.Request) -> web.StreamResponse:
         behaviour = self.llama
         await _behave(behaviour, request)
+        if not _is_accepted(behaviour, request):
+            return web.json_response({"error": {"message": "no", "code": "invalid_api_key"}}, status=401)
         if behaviour.status != 200:
             return _failure(behaviour, {"error": {"message": "no", "type": "x", "param": None, "code": None}})
         return web.json_response(
@@ -146,3 +156,10 @@ async def _behave(behaviour: Behaviour, request: web.Request) -> None:
 
 def _failure(behaviour: Behaviour, body: dict[str, object]) -> web.Response:
     return web.json_response(body, status=behaviour.status, headers=behaviour.headers)
+
+
+def _is_accepted(behaviour: Behaviour, request: web.Request) -> bool:
+    if behaviour.key is None or request.headers["authorization"] == f"Bearer {behaviour.key}":
+        return True
+    behaviour.refused += 1
+    return False

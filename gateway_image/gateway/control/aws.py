@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
     from types_boto3_secretsmanager.client import SecretsManagerClient
     from types_boto3_ssm.client import SSMClient
+    from types_boto3_sts.client import STSClient
 
 BEARER_TOKEN_VARIABLE = "AWS_BEARER_TOKEN_BEDROCK"  # noqa: S105 - the name of AWS's standard variable
 
@@ -30,6 +31,7 @@ class AwsClients(msgspec.Struct, frozen=True):
     dynamodb: DynamoDBClient
     ssm: SSMClient
     secrets: SecretsManagerClient
+    sts: STSClient
 
 
 def connect(session: boto3.Session) -> AwsClients:
@@ -38,6 +40,7 @@ def connect(session: boto3.Session) -> AwsClients:
         dynamodb=session.client("dynamodb", config=BACKGROUND_CONFIG),
         ssm=session.client("ssm", config=BACKGROUND_CONFIG),
         secrets=session.client("secretsmanager", config=BACKGROUND_CONFIG),
+        sts=session.client("sts", config=BACKGROUND_CONFIG),
     )
 
 

@@ -10,18 +10,21 @@ from gateway.control.flags import BUILT_IN_FLAGS, Flags
 from gateway.control.registry import Provider, RegistryView
 from gateway.control.secrets import KeyRing
 from gateway.control.snapshot import Refreshed, Snapshot
+from gateway.control.take_up import TakeUp
 from gateway.routing.policy import RouteSet
 
 
 class Credential(msgspec.Struct, frozen=True):
     """Where a provider's credential comes from, and whether getting it was tried.
 
-    `obstacle` says why the provider cannot be called with it, or None where it can.
+    `obstacle` says why the provider cannot be called with it, or None where it can. `take_up` knows the one
+    in force, and looks for its successor where the provider refuses it.
     """
 
     snapshot: Refreshed
     tried: Callable[[], bool]
     obstacle: Callable[[], str | None]
+    take_up: TakeUp
 
 
 class ControlPlane(msgspec.Struct, frozen=True):

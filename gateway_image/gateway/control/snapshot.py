@@ -62,6 +62,10 @@ class Refreshed(Protocol):
         """What was wrong at the last refresh."""
         ...
 
+    def refresh(self) -> None:
+        """Read the store once, in the calling thread. Never raises."""
+        ...
+
     def start(self) -> None:
         """Begin to refresh; returns at once."""
         ...
@@ -98,6 +102,7 @@ class Snapshot(Generic[T]):
         self._complaints: tuple[str, ...] = ()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._watchers: list[Callable[[], None]] = []
 
     @property
     def age_s(self) -> float | None:
@@ -110,6 +115,10 @@ class Snapshot(Generic[T]):
         """What was wrong at the last refresh."""
         return self._complaints
 
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever another value was taken up, in the thread that did. It must not block."""
+        self._watchers.append(changed)
+
     def refresh(self) -> None:
         """Read the store once, in the calling thread. Never raises: a failure keeps the value before."""
         with self._lock:
@@ -119,10 +128,13 @@ class Snapshot(Generic[T]):
                 self.failures += 1
                 self._complain((f"{type(error).__name__}: {error}",))
             else:
+                changed = loaded.value != self.value
                 self.value = loaded.value
                 self._loaded_at_s = self._clock()
                 self._complain(loaded.problems)
                 self.refused_values += len(loaded.problems)
+                for watcher in self._watchers if changed else ():
+                    watcher()
             finally:
                 self.attempts += 1
 

@@ -40,7 +40,7 @@ GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _PROVIDER = "Google's token endpoint"
 _ASSERTION_LIFETIME_S = 3600
 _REFRESH_AHEAD_S = 300.0
-_LOOK_EVERY_S = 5.0
+_SHORTEST_LOOK_S = 5.0
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 
@@ -139,9 +139,9 @@ def parse_token(response: HttpResponse, now_s: float) -> AccessToken:
 class GoogleTokens:
     """Keeps an access token at hand, refreshed in the background ahead of its end.
 
-    `source` gives the service-account key as it stands now, `{}` while the operator has set none:
-    it is asked again before every exchange and every few seconds, so that a rotated key is taken up
-    without a restart. `send` carries one HTTP exchange and raises `ProviderError` or `OSError`.
+    `source` gives the service-account key as it stands now, `{}` while the operator has set none.
+    `send` carries one HTTP exchange and raises `ProviderError` or `OSError`. `pause` waits for so many
+    seconds, or less where `source` has another key: so that it is exchanged at once.
     """
 
     def __init__(
@@ -150,12 +150,12 @@ class GoogleTokens:
         send: Callable[[HttpRequest], Awaitable[HttpResponse]],
         *,
         now_s: Callable[[], float] = time.time,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._source = source
         self._send = send
         self._now_s = now_s
-        self._sleep = sleep
+        self._pause = pause
         self._token: AccessToken | None = None
         self._owner: ServiceAccount | None = None
         self._exchange = asyncio.Lock()
@@ -166,11 +166,14 @@ class GoogleTokens:
             return None
         return self._token.value
 
-    async def refresh(self) -> None:
-        """Exchange the key for a token if one is due. Concurrent callers share one exchange.
+    async def refresh(self, *, refused: object = None) -> None:
+        """Exchange the key for a token if one is due, or the token at hand is `refused` by who it is for.
+
+        Concurrent callers share one exchange.
 
         Raises:
-            ProviderError: where the key is unusable or the exchange fails; the old token stays.
+            ProviderError: where the key is unusable or the exchange fails. The old token stays, unless it
+                and the key are both refused.
         """
         async with self._exchange:
             document = self._source()
@@ -179,10 +182,16 @@ class GoogleTokens:
                 return
             account = service_account(document)
             now_s = self._now_s()
-            if not self._is_due(account, now_s):
+            is_refused = self._token is not None and self._token.value == refused
+            if not (is_refused or self._is_due(account, now_s)):
                 return
-            response = await self._answer(token_request(account, now_s))
-            self._token = parse_token(response, now_s)
+            try:
+                response = await self._answer(token_request(account, now_s))
+                self._token = parse_token(response, now_s)
+            except ProviderError as error:
+                if is_refused and error.kind is FailureKind.AUTHENTICATION:
+                    self._token = None
+                raise
             self._owner = account
 
     async def run(self) -> None:
@@ -195,17 +204,10 @@ class GoogleTokens:
                 _log.warning("no new access token for Google: %s", error.message)
                 wait_s = error.retry_after_s or random.uniform(0.5, 1.0) * pause_s  # noqa: S311
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-                await self._back_off(min(wait_s, _LONGEST_PAUSE_S))
+                await self._pause(min(wait_s, _LONGEST_PAUSE_S))
             else:
                 pause_s = _FIRST_PAUSE_S
-                await self._sleep(_LOOK_EVERY_S)
-
-    async def _back_off(self, wait_s: float) -> None:
-        failed = self._source()
-        while wait_s > 0 and self._source() == failed:
-            step_s = min(wait_s, _LOOK_EVERY_S)
-            await self._sleep(step_s)
-            wait_s -= step_s
+                await self._pause(self._until_due_s())
 
     async def _answer(self, request: HttpRequest) -> HttpResponse:
         try:
@@ -213,6 +215,13 @@ class GoogleTokens:
         except (OSError, TimeoutError) as error:
             reason = f"{_PROVIDER} cannot be reached: {type(error).__name__}"
             raise ProviderError(FailureKind.UNREACHABLE, reason) from None
+
+    def _until_due_s(self) -> float:
+        """When to look again; a token that lives hardly longer than that is no reason to hurry."""
+        if self._token is None:
+            return _LONGEST_PAUSE_S
+        due_s = self._token.expires_at_s - _REFRESH_AHEAD_S - self._now_s()
+        return min(max(due_s, _SHORTEST_LOOK_S), _LONGEST_PAUSE_S)
 
     def _is_due(self, account: ServiceAccount, now_s: float) -> bool:
         if self._token is None or account != self._owner:

@@ -51,7 +51,7 @@ class Clock:
         self.pauses: list[float] = []
         self.stop_after = 10**9
 
-    async def sleep(self, seconds: float) -> None:
+    async def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.now_s += seconds
         await asyncio.sleep(0)
@@ -80,7 +80,7 @@ class Endpoint:
 
 def tokens(endpoint: Endpoint, clock: Clock, source: Callable[[], dict[str, str]] = key_file) -> GoogleTokens:
     endpoint.clock = clock
-    return GoogleTokens(source, endpoint.send, now_s=lambda: clock.now_s, sleep=clock.sleep)
+    return GoogleTokens(source, endpoint.send, now_s=lambda: clock.now_s, pause=clock.pause)
 
 
 class TestAssertion:
@@ -238,3 +238,31 @@ class TestRefreshing:
         with pytest.raises(asyncio.CancelledError):
             await keeper.run()
         assert keeper.token() == "one"
+
+    async def test_a_token_that_is_refused_is_exchanged_anew_once_whoever_asks(self) -> None:
+        endpoint, clock = Endpoint(answer("one"), answer("two")), Clock()
+        keeper = tokens(endpoint, clock)
+        await keeper.refresh()
+        await asyncio.gather(*(keeper.refresh(refused="one") for _ in range(10)))
+        assert (keeper.token(), len(endpoint.requests)) == ("two", 2)
+
+    @pytest.mark.parametrize(
+        ("failure", "left"),
+        [(OSError("down"), "one"), (HttpResponse(400, {}, b'{"error": "invalid_grant"}'), None)],
+    )
+    async def test_a_refused_token_stays_only_where_its_account_is_not_refused_as_well(
+        self, failure: HttpResponse | Exception, left: str | None
+    ) -> None:
+        endpoint, clock = Endpoint(answer("one"), failure), Clock()
+        keeper = tokens(endpoint, clock)
+        await keeper.refresh()
+        with pytest.raises(ProviderError):
+            await keeper.refresh(refused="one")
+        assert keeper.token() == left
+
+    async def test_the_next_look_is_when_the_token_is_due_and_never_later_than_a_minute(self) -> None:
+        endpoint, clock = Endpoint(answer("one", 330), answer("two", 30), answer("three", 3600)), Clock()
+        clock.stop_after = 3
+        with pytest.raises(asyncio.CancelledError):
+            await tokens(endpoint, clock).run()
+        assert clock.pauses == [30.0, 5.0, 60.0]
