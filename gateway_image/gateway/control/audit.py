@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
+from gateway.control.refusals import ConflictError
 from gateway.control.stored_items import from_stored, to_stored
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Chain(msgspec.Struct, frozen=True):
     problems: tuple[str, ...]
 
 
-class AuditConflictError(Exception):
+class AuditConflictError(ConflictError):
     """Another record of the subject was written at the same moment: what it changed is not known here."""
 
     def __init__(self, subject: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gateway.control.audit import Action
+from gateway.control.refusals import TransitionRefusedError
 from gateway.control.registry import Lifecycle, RegistryItem
 from gateway.routing.policy import RouteSet
 
@@ -27,10 +28,6 @@ MOVES: Mapping[Lifecycle, Mapping[Lifecycle, Action]] = MappingProxyType(
     }
 )
 """State → the states it may be left for, and what that is called. Retired is the end."""
-
-
-class TransitionRefusedError(Exception):
-    """A move that is not allowed; the message says why and what is."""
 
 
 def move_action(item: RegistryItem, to: Lifecycle, in_force: RouteSet | None) -> Action:

@@ -19,13 +19,15 @@ UNNAMED_DOMAINS = ("", "general")
 """What a request's domain is where its caller names none."""
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+ModelKey = Annotated[str, Meta(pattern=r"^(bedrock|google|llama)#[a-z0-9][a-z0-9._-]{0,63}$")]
+RouteSetName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 DomainName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
 class ModelReference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One registered version, by its table keys."""
 
-    key: Annotated[str, Meta(pattern=r"^(bedrock|google|llama)#[a-z0-9][a-z0-9._-]{0,63}$")]
+    key: ModelKey
     version: Version
 
 
@@ -92,7 +94,7 @@ class RouteSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Raises `ValueError` where the default domain is unknown or a model is listed twice.
     """
 
-    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+    name: RouteSetName
     version: Version
     models: Annotated[tuple[ModelReference, ...], Meta(min_length=1, max_length=64)]
     domains: Annotated[dict[DomainName, Domain], Meta(min_length=1)]

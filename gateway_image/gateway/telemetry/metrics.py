@@ -17,6 +17,7 @@ from gateway.control.registry import RegistryItem
 from gateway.control.snapshot import Refreshed
 from gateway.model import Usage
 from gateway.routing.decision import RouteDecision
+from gateway.telemetry.observed import ObservedModels
 from gateway.telemetry.record import Attempt
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -73,6 +74,7 @@ class Metrics:
             registry=self._registry,
         )
         ProcessCollector(registry=self._registry)
+        self.observed = ObservedModels()
 
     def watch(self, snapshots: Iterable[Refreshed]) -> None:
         """Tell the age and failures of `snapshots` with every exposition."""
@@ -93,6 +95,7 @@ class Metrics:
         """Count a model call."""
         self._calls.labels(attempt.key, attempt.outcome).inc()
         self._call_durations.labels(attempt.key).observe(attempt.duration_ms / 1000.0)
+        self.observed.attempted(attempt)
 
     def settled(self, item: RegistryItem, usage: Usage, cost_eur_micro: int) -> None:
         """Count the tokens and the cost of an answered call."""
