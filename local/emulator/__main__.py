@@ -38,10 +38,20 @@ def main() -> None:
         STATE_DIR=str(scratch / "state"),
     )
     # The emulator reads its environment when it is imported.
-    from local.emulator import enforcement, image_registry, registration
+    from local.emulator import (
+        enforcement,
+        image_registry,
+        registration,
+        rotation,
+        schedules,
+        secret_versions,
+    )
 
     enforcement.complete()
     registration.extend()
+    secret_versions.complete()
+    rotation.complete()
+    schedules.complete()
     image_registry.refuse_unknown_images()
     from ministack import app
 

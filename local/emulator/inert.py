@@ -87,5 +87,5 @@ RECORDED: Mapping[str, str] = {
     "AWS::ElasticLoadBalancingV2::LoadBalancer": "callers reach the task directly",
     "AWS::Bedrock::Guardrail": "its policies are kept, not applied",
     "AWS::Bedrock::GuardrailVersion": "its policies are kept, not applied",
-    "AWS::SecretsManager::RotationSchedule": "nothing rotates by itself",
+    "AWS::SecretsManager::RotationSchedule": "its clock does not run: RotateSecret rotates",
 }

@@ -1,4 +1,4 @@
-"""Secrets Manager: what a secret's template properties mean, its policy and its rotation schedule.
+"""Secrets Manager: what a secret's template properties mean, and its policy.
 
 The native handler of `AWS::SecretsManager::Secret` yields the name for `Ref`, where AWS yields the
 ARN (policies and environments rely on it), and draws generated values without regard to the
@@ -103,34 +103,9 @@ def _delete_policy(physical_id: str, _properties: Properties) -> None:
     call("secretsmanager", "DeleteResourcePolicy", SecretId=physical_id)
 
 
-def _create_rotation(_logical_id: str, properties: Properties, _stack_name: str) -> Provisioned:
-    """Record the schedule without rotating.
-
-    Nothing rotates by the clock here, and the first rotation of a secret whose value the operator
-    has yet to set would fail on AWS as well.
-    """
-    from ministack.services import secretsmanager
-
-    arn = call("secretsmanager", "DescribeSecret", SecretId=properties["SecretId"])["ARN"]
-    _name, secret = secretsmanager._resolve(arn)
-    secret["RotationEnabled"] = True
-    secret["RotationLambdaARN"] = properties.get("RotationLambdaARN")
-    secret["RotationRules"] = properties.get("RotationRules")
-    return arn, {"Id": arn}
-
-
-def _delete_rotation(physical_id: str, _properties: Properties) -> None:
-    from ministack.services import secretsmanager
-
-    _name, secret = secretsmanager._resolve(physical_id)
-    if secret:
-        secret.update(RotationEnabled=False, RotationLambdaARN=None, RotationRules=None)
-
-
 def handlers() -> dict[str, dict[str, Any]]:
     """Handlers by resource type."""
     return {
         "AWS::SecretsManager::Secret": handler(_create_secret, _delete_secret, _update_secret),
         "AWS::SecretsManager::ResourcePolicy": handler(_create_policy, _delete_policy),
-        "AWS::SecretsManager::RotationSchedule": handler(_create_rotation, _delete_rotation),
     }

@@ -240,28 +240,16 @@ def test_an_update_of_a_secret_keeps_what_the_operator_set(
     assert client("secretsmanager").describe_secret(SecretId=arn)["Description"] == "now described"
 
 
-def test_a_secrets_policy_and_rotation_are_recorded(deploy: Deploy, client: Callable[[str], Any]) -> None:
+def test_a_secrets_policy_is_recorded(deploy: Deploy, client: Callable[[str], Any]) -> None:
     statement = {"Effect": "Deny", "Principal": "*", "Action": "secretsmanager:DeleteSecret", "Resource": "*"}
     policy = {
         "SecretId": {"Ref": "Secret"},
         "ResourcePolicy": {"Version": "2012-10-17", "Statement": [statement]},
     }
-    rotation = {
-        "SecretId": {"Ref": "Secret"},
-        "RotationLambdaARN": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:rotate",
-        "RotationRules": {"AutomaticallyAfterDays": 30},
-    }
     arn = deploy(
-        {
-            "Secret": SECRET,
-            "Policy": {"Type": "AWS::SecretsManager::ResourcePolicy", "Properties": policy},
-            "Rotation": {"Type": "AWS::SecretsManager::RotationSchedule", "Properties": rotation},
-        },
+        {"Secret": SECRET, "Policy": {"Type": "AWS::SecretsManager::ResourcePolicy", "Properties": policy}},
         {"Arn": {"Ref": "Secret"}},
     )["Arn"]
-    described = client("secretsmanager").describe_secret(SecretId=arn)
-    assert described["RotationEnabled"]
-    assert described["RotationLambdaARN"].endswith(":function:rotate")
     found = json.loads(client("secretsmanager").get_resource_policy(SecretId=arn)["ResourcePolicy"])
     assert found["Statement"] == [statement]
 
