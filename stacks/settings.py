@@ -19,6 +19,7 @@ from pydantic import Field
 from stacks import settings_rules
 from stacks.settings_errors import Finding, Mistake, SettingsError
 from stacks.settings_firewall import Firewall
+from stacks.settings_flags import Flags
 from stacks.settings_guardrails import GuardrailPolicy, GuardrailPolicySet
 from stacks.settings_parsing import as_json, findings_of, well_formed_values
 from stacks.settings_providers import Bedrock, Google, Llama, Providers
@@ -46,6 +47,7 @@ __all__ = [
     "Deployment",
     "Environment",
     "Firewall",
+    "Flags",
     "Gateway",
     "Google",
     "GuardrailPolicy",

@@ -61,45 +61,45 @@ class Flags(Section):
     )
 
 
-def maximum_not_below_minimum(flags: Flags) -> Iterator[Finding]:
+def maximum_not_below_minimum(minimum: float, maximum: float) -> Iterator[Finding]:
     """The bounds of capacity are in order."""
-    if flags.database_maximum_capacity < flags.database_minimum_capacity:
+    if maximum < minimum:
         yield Finding(
             key="flags.database_maximum_capacity",
-            value=flags.database_maximum_capacity,
-            reason=f"it is below flags.database_minimum_capacity, {flags.database_minimum_capacity:g}",
-            remedy=f"use {flags.database_minimum_capacity:g} or more",
+            value=maximum,
+            reason=f"it is below flags.database_minimum_capacity, {minimum:g}",
+            remedy=f"use {minimum:g} or more",
         )
 
 
-def instances_fit_zones(flags: Flags, zones: tuple[str, ...]) -> Iterator[Finding]:
+def instances_fit_zones(database: bool, instances: int, zones: tuple[str, ...]) -> Iterator[Finding]:
     """No two instances share a zone."""
-    if flags.database and flags.database_instances > len(zones):
+    if database and instances > len(zones):
         yield Finding(
             key="flags.database_instances",
-            value=flags.database_instances,
+            value=instances,
             reason=f"there are only {len(zones)} zones to put them in",
             remedy=f"use at most {len(zones)}, or name more zones in deployment.availability_zones",
         )
 
 
-def region_has_roots(flags: Flags, region: str) -> Iterator[Finding]:
+def region_has_roots(database: bool, region: str) -> Iterator[Finding]:
     """The gateway can tell the database from somebody else."""
-    if flags.database and region not in REGIONS_WITH_ROOTS:
+    if database and region not in REGIONS_WITH_ROOTS:
         yield Finding(
             key="flags.database",
-            value=flags.database,
+            value=database,
             reason=f"the gateway has no root certificates of Amazon RDS in {region}",
             remedy=f"use one of {', '.join(REGIONS_WITH_ROOTS)}, or set it to false",
         )
 
 
-def production_survives_a_zone(name: str, flags: Flags) -> Iterator[Finding]:
+def production_survives_a_zone(name: str, database: bool, instances: int) -> Iterator[Finding]:
     """The tier that is left in an outage does not go with one zone."""
-    if name == "production" and flags.database and flags.database_instances == 1:
+    if name == "production" and database and instances == 1:
         yield Finding(
             key="flags.database_instances",
-            value=flags.database_instances,
+            value=instances,
             reason="in production the loss of one zone must not take the database along",
             remedy="use 2 or more",
         )

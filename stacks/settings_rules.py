@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from stacks import settings_residency
+from stacks import settings_flags, settings_residency
 from stacks.settings_errors import Finding
 from stacks.settings_firewall import Firewall
 from stacks.settings_providers import Bedrock, Google, Llama
@@ -329,3 +329,13 @@ _RULES = (
     Rule(("secrets.rotation",), keys_may_grow_older_than_their_interval),
     Rule(("monitoring.cpu_alarm_percent", "scaling.cpu_target_percent"), _cpu_alarm_is_above_target),
 )
+    Rule(
+        ("flags.database_minimum_capacity", "flags.database_maximum_capacity"),
+        settings_flags.maximum_not_below_minimum,
+    ),
+    Rule(
+        ("flags.database", "flags.database_instances", "deployment.availability_zones"),
+        settings_flags.instances_fit_zones,
+    ),
+    Rule(("flags.database", "deployment.region"), settings_flags.region_has_roots),
+    Rule(("name", "flags.database", "flags.database_instances"), settings_flags.production_survives_a_zone),

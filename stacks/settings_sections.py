@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from stacks.settings_firewall import Firewall
+from stacks.settings_flags import Flags
 from stacks.settings_providers import Providers
 from stacks.settings_release import Release
 from stacks.settings_rotation import Secrets
@@ -223,5 +224,6 @@ class EnvironmentFile(Section):
     secrets: Secrets
     routing: Routing
     guardrails: Guardrails
+    flags: Flags
     cache: Cache
     monitoring: Monitoring
