@@ -62,6 +62,7 @@ class ModelRegistryStack(EnvironmentStack):
             removal_policy=self.removal_policy,
         )
         self.route_set_parameter_name = f"/ai-orchestration/{environment.name}/route-sets/active"
+        self.route_set_library_path = f"/ai-orchestration/{environment.name}/route-sets/library"
         self.guard = RegistryGuard(
             self,
             "Guard",
@@ -92,3 +93,4 @@ class ModelRegistryStack(EnvironmentStack):
         cdk.CfnOutput(self, "RegistryTableName", value=self.table.table_name)
         cdk.CfnOutput(self, "AuditTableName", value=self.audit_table.table_name)
         cdk.CfnOutput(self, "RouteSetParameterName", value=self.route_set_parameter_name)
+        cdk.CfnOutput(self, "RouteSetLibraryPath", value=self.route_set_library_path)

@@ -11,7 +11,8 @@ from botocore.credentials import ReadOnlyCredentials
 
 from gateway.control.assumed_role import AssumedRole
 from gateway.control.aws import AwsClients, BedrockCredentials, connect
-from gateway.control.flags import FlagParameters
+from gateway.control.flag_control import FlagControl
+from gateway.control.flag_tiers import FlagTier, ParameterTier, TableTier
 from gateway.control.plane import ControlPlane, Credential
 from gateway.control.registry import Provider, RegistryTable
 from gateway.control.route_sets import RouteSetParameter
@@ -43,9 +44,6 @@ from gateway.surfaces.operations import OperationsSurface
 from gateway.surfaces.routing import RoutingSurface
 from gateway.telemetry.in_flight import InFlightMetric
 from gateway.telemetry.metrics import Metrics
-
-FLAGS_INTERVAL_S = 2.0
-"""A kill switch must be in force everywhere within five seconds, whatever becomes of its event."""
 
 REGISTRY_INTERVAL_S = 5.0
 SECRETS_INTERVAL_S = 15.0
@@ -139,7 +137,6 @@ def _control_plane(
     registry: RegistryTable,
     credentials: Mapping[Provider, Credential],
 ) -> ControlPlane:
-    flags = FlagParameters(clients.ssm, settings.flag_parameters)
     registered = Snapshot("registry", registry.load, interval_s=REGISTRY_INTERVAL_S)
     route_set = RouteSetParameter(clients.ssm, settings.route_set_parameter, lambda: registered.value)
     parse_keys = within(_scope(settings, "gateway"), parse_key_ring)
@@ -148,7 +145,7 @@ def _control_plane(
     return ControlPlane(
         registry=registered,
         route_set=Snapshot("route_set", route_set.load, interval_s=REGISTRY_INTERVAL_S),
-        flags=Snapshot("flags", flags.load, interval_s=FLAGS_INTERVAL_S),
+        flags=FlagControl(_flag_tiers(settings, clients)),
         client_keys=Snapshot("client_keys", client_keys.load, interval_s=SECRETS_INTERVAL_S),
         admin_keys=Snapshot("admin_keys", admin_keys.load, interval_s=SECRETS_INTERVAL_S),
         credentials=credentials,
@@ -224,6 +221,14 @@ def _reading_again(
         await asyncio.to_thread(snapshot.refresh)
 
     return read
+
+
+def _flag_tiers(settings: Settings, clients: AwsClients) -> tuple[FlagTier, ...]:
+    """The tiers of flags in their order."""
+    return (
+        ParameterTier(clients.flag_parameters, settings.flag_parameters),
+        TableTier(clients.flag_table, settings.flag_table),
+    )
 
 
 def _egress_guard(settings: Settings) -> EgressGuard:

@@ -62,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True):
     model_registry_table: str
     route_set_parameter: str
     flag_parameters: str
+    flag_table: str
     client_keys_secret: str
     admin_keys_secret: str
     bedrock_role: BedrockRole | None
@@ -95,6 +96,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         model_registry_table=reading.text("MODEL_REGISTRY_TABLE"),
         route_set_parameter=reading.text("ROUTE_SET_PARAMETER"),
         flag_parameters=reading.text("FLAG_PARAMETERS").rstrip("/"),
+        flag_table=reading.text("FLAG_TABLE"),
         client_keys_secret=reading.text("CLIENT_KEYS_SECRET"),
         admin_keys_secret=reading.text("ADMIN_KEYS_SECRET"),
         bedrock_role=_bedrock_role(reading),

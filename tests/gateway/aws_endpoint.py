@@ -13,6 +13,7 @@ from gateway.control.registry import item_to_fields
 from tests.gateway.stores import (
     ADMIN_KEY,
     CLIENT_KEY,
+    FLAG_TABLE,
     FLAGS,
     ROUTE_SET,
     declared_models,
@@ -50,8 +51,10 @@ class AwsEndpoint:
     async def answer(self, request: web.Request) -> web.Response:
         asked = await request.json()
         match request.headers["x-amz-target"].rpartition(".")[2]:
+            case "Scan" if asked["TableName"] == FLAG_TABLE:
+                told: dict[str, object] = {"Items": [], "Count": 0, "ScannedCount": 0}
             case "Scan":
-                told: dict[str, object] = self._scan
+                told = self._scan
             case "GetParameter":
                 assert asked["Name"] == ROUTE_SET
                 told = {"Parameter": {"Name": ROUTE_SET, "Value": json.dumps(declared_route_set())}}

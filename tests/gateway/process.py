@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.gateway.running import MAXIMUM_BODY_BYTES
-from tests.gateway.stores import CLIENT_KEY, FLAGS, REGION, ROUTE_SET, TABLE
+from tests.gateway.stores import CLIENT_KEY, FLAG_TABLE, FLAGS, REGION, ROUTE_SET, TABLE
 
 PACKAGE_ROOT = Path(__file__).parents[2] / "gateway_image"
 
@@ -44,6 +44,7 @@ def process_environment(aws_url: str, providers_url: str, **changes: str) -> dic
         "MODEL_REGISTRY_TABLE": TABLE,
         "ROUTE_SET_PARAMETER": ROUTE_SET,
         "FLAG_PARAMETERS": FLAGS,
+        "FLAG_TABLE": FLAG_TABLE,
         "CLIENT_KEYS_SECRET": "client",
         "ADMIN_KEYS_SECRET": "admin",
         "GOOGLE_SECRET": "google",

@@ -13,7 +13,17 @@ from openai import AsyncOpenAI
 from gateway.application import Application
 from gateway.server import QuietServer, make_server
 from gateway.settings import read_settings
-from tests.gateway.stores import ADMIN_KEY, CLIENT_KEY, FLAGS, REGION, ROUTE_SET, TABLE, Stores, aws_session
+from tests.gateway.stores import (
+    ADMIN_KEY,
+    CLIENT_KEY,
+    FLAG_TABLE,
+    FLAGS,
+    REGION,
+    ROUTE_SET,
+    TABLE,
+    Stores,
+    aws_session,
+)
 from tests.gateway.upstreams import TOKEN_PATH, Upstreams
 
 MAXIMUM_BODY_BYTES = 200_000
@@ -32,6 +42,7 @@ def environment(stores: Stores, upstreams: Upstreams, **changes: str) -> dict[st
         "MODEL_REGISTRY_TABLE": TABLE,
         "ROUTE_SET_PARAMETER": ROUTE_SET,
         "FLAG_PARAMETERS": FLAGS,
+        "FLAG_TABLE": FLAG_TABLE,
         "CLIENT_KEYS_SECRET": stores.arns["client"],
         "ADMIN_KEYS_SECRET": stores.arns["admin"],
         "GOOGLE_SECRET": stores.arns["google"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ AUDIT_TABLE = "audit-records-of-the-tests"
 ROUTE_SET = "/ai-orchestration/test/route-sets/active"
 ROUTE_SET_LIBRARY = "/ai-orchestration/test/route-sets/library"
 FLAGS = "/ai-orchestration/test/flags"
+FLAG_TABLE = "flags-of-the-tests"
 CLIENT_KEY = "client-key-of-the-tests"
 ADMIN_KEY = "admin-key-of-the-tests"
 
@@ -105,6 +107,12 @@ class Stores:
         create_audit_table(self.dynamodb, AUDIT_TABLE)
         for item in declared_models():
             self.registry.put(item)
+        self.dynamodb.create_table(
+            TableName=FLAG_TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "flag", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "flag", "KeyType": "HASH"}],
+        )
         self.put_route_set(json.dumps(declared_route_set()))
         self.put_flag("rollout-stage", "off")
         self.put_secret("client", {"current": CLIENT_KEY, "previous": ""})
@@ -126,6 +134,11 @@ class Stores:
 
     def put_flag(self, name: str, value: str) -> None:
         self.ssm.put_parameter(Name=f"{FLAGS}/{name}", Value=value, Type="String", Overwrite=True)
+
+    def put_flag_item(self, name: str, value: str, changed_at_ms: int | None = None) -> None:
+        moment = round(time.time() * 1000) if changed_at_ms is None else changed_at_ms
+        item = {"flag": {"S": name}, "value": {"S": value}, "changed_at_ms": {"N": str(moment)}}
+        self.dynamodb.put_item(TableName=FLAG_TABLE, Item=item)
 
     def put_secret(self, name: str, value: object) -> None:
         text = value if isinstance(value, str) else json.dumps(value)

@@ -210,7 +210,7 @@ async def test_a_provider_that_is_killed_meanwhile_is_not_asked_again(
     await upstreams.llama.asked.wait()
     stores.put_secret("llama", {"api_key": "second"})
     stores.put_flag("kill-switch.llama", "on")
-    gateway.application.control.flags.refresh()
+    gateway.application.control.flags.refresh_now("parameter")
     upstreams.llama.hold.set()
     assert (await asking).status == 503
     assert len(upstreams.llama.requests) == 1

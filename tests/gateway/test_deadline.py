@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.control.flags import Flags
+from gateway.control.flag_control import FlagControl
 from gateway.control.plane import ControlPlane, Credential
 from gateway.control.registry import Provider
 from gateway.control.secrets import KeyRing
@@ -62,7 +62,7 @@ def pipeline_of(providers: SlowProviders) -> Pipeline:
     control = ControlPlane(
         registry=holding("registry", {(item.key, item.version): item for item in MODELS}),  # type: ignore[arg-type]
         route_set=holding("route_set", ROUTE_SET),  # type: ignore[arg-type]
-        flags=holding("flags", Flags()),  # type: ignore[arg-type]
+        flags=FlagControl(()),
         client_keys=holding("client_keys", KeyRing(("key",))),  # type: ignore[arg-type]
         admin_keys=holding("admin_keys", KeyRing(("key",))),  # type: ignore[arg-type]
         credentials={

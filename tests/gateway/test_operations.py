@@ -91,11 +91,14 @@ async def test_the_statistics_tell_what_happened_and_how_fresh_the_snapshots_are
     assert stats["policy_version"] == "default@2026-11-01"
     assert stats["registered_versions"] == 6
     assert stats["flags"] == {
-        "rollout-stage": "off",
         "kill-switch.all": "off",
         "kill-switch.bedrock": "off",
         "kill-switch.google": "off",
         "kill-switch.llama": "off",
+        "rollout-stage": "off",
+        "rollout.shadow-share": "10",
+        "rollout.canary-share": "1",
+        "rollout.shadow-decisions": "1000",
     }
     assert stats["unconfigured_providers"] == {}
     models = stats["models"]
@@ -103,7 +106,8 @@ async def test_the_statistics_tell_what_happened_and_how_fresh_the_snapshots_are
     assert models["google#gemini-2.5-flash"]["calls_answered"] >= 1
     snapshots = stats["snapshots"]
     assert isinstance(snapshots, dict)
-    assert {"registry", "route_set", "flags", "client_keys", "admin_keys"} < set(snapshots)
+    stores = {"registry", "route_set", "flags_parameter", "flags_table", "client_keys", "admin_keys"}
+    assert stores < set(snapshots)
     assert all(each["age_s"] >= 0 for each in snapshots.values())
 
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.control.flag_declarations import RolloutStage
-from gateway.control.flags import Flags
+from gateway.control.flag_declaration import Switch
+from gateway.control.flag_declarations import KILL_SWITCH_ALL, KILL_SWITCHES, RolloutStage
+from gateway.control.flags import BUILT_IN_FLAGS, Flags
 from gateway.control.registry import (
     Capabilities,
     Lifecycle,
@@ -28,6 +29,7 @@ from gateway.routing.decision import Filter, RouteDecision
 from gateway.routing.eligibility import Demand, Situation, demand_of
 from gateway.routing.policy import Domain, ModelReference, RouteSet, Weights
 from gateway.routing.router import cost_per_thousand_tokens, decide, refusal_of
+from tests.gateway.flag_values import flags_with
 from tests.gateway.stores import ENVIRONMENTS, declared_models
 
 ROUTE_SET = msgspec.convert(tomllib.loads((ENVIRONMENTS / "route-sets/default.toml").read_text()), RouteSet)
@@ -39,7 +41,7 @@ def situation(models: list[RegistryItem] = MODELS, **changes: object) -> Situati
     held = Situation(
         registry={(item.key, item.version): item for item in models},
         route_set=ROUTE_SET,
-        flags=Flags(),
+        flags=BUILT_IN_FLAGS,
         unconfigured={},
         eu_only=True,
     )
@@ -243,11 +245,11 @@ def test_what_a_request_needs_excludes_models_that_lack_it(
 
 
 def test_the_kill_switches_stop_one_provider_or_all() -> None:
-    one = decide(demand(), situation(flags=Flags(killed=frozenset({Provider.BEDROCK}))))
+    one = decide(demand(), situation(flags=flags_with({"kill-switch.bedrock": "on"})))
     assert {key for key, each in filters(one).items() if each is Filter.KILL_SWITCH} == {
         item.key for item in MODELS if item.provider is Provider.BEDROCK
     }
-    assert not decide(demand(), situation(flags=Flags(kill_all=True))).candidates
+    assert not decide(demand(), situation(flags=flags_with({"kill-switch.all": "on"}))).candidates
 
 
 def test_a_version_the_registry_does_not_have_is_excluded() -> None:
@@ -279,7 +281,7 @@ def test_an_unknown_model_is_refused_with_the_names_of_the_known() -> None:
 
 @pytest.mark.parametrize("stage", RolloutStage)
 def test_the_policys_first_choice_holds_at_every_stage_while_nothing_is_learned(stage: RolloutStage) -> None:
-    decision = decide(demand(), situation(flags=Flags(rollout_stage=stage)))
+    decision = decide(demand(), situation(flags=flags_with({"rollout-stage": stage})))
     assert decision.stage is stage
     assert decision.chosen == decide(demand(), situation()).chosen
     assert decision.propensity == 1.0
@@ -294,14 +296,14 @@ def test_the_policys_first_choice_holds_at_every_stage_while_nothing_is_learned(
             {},
             Reason.CONTEXT_LENGTH_EXCEEDED,
         ),
-        ({}, {"flags": Flags(kill_all=True)}, Reason.NO_AVAILABLE_MODEL),
+        ({}, {"flags": flags_with({"kill-switch.all": "on"})}, Reason.NO_AVAILABLE_MODEL),
         ({}, {"models": []}, Reason.NO_AVAILABLE_MODEL),
         ({"intent": Intent(model="gemini-2.5-pro", domain="medical")}, {}, Reason.NO_ELIGIBLE_MODEL),
         # Too long for some, but that is not what stands in the way of the others:
         ({"input_tokens": 10**9, "intent": Intent(domain="medical")}, {}, Reason.NO_ELIGIBLE_MODEL),
         (
             {"input_tokens": 10**9},
-            {"flags": Flags(killed=frozenset({Provider.GOOGLE}))},
+            {"flags": flags_with({"kill-switch.google": "on"})},
             Reason.NO_AVAILABLE_MODEL,
         ),
     ],
@@ -353,9 +355,9 @@ demands = st.builds(
     input_tokens=st.integers(0, 400_000),
     maximum_output_tokens=st.none() | st.integers(1, 100_000),
 )
-flags = st.builds(
-    Flags, st.sampled_from(RolloutStage), st.booleans(), st.frozensets(st.sampled_from(Provider), max_size=2)
-)
+flags = st.dictionaries(
+    st.sampled_from([KILL_SWITCH_ALL, *KILL_SWITCHES.values()]), st.sampled_from(Switch), max_size=3
+).map(flags_with)
 
 
 @given(registries, demands, flags, st.booleans())

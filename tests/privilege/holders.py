@@ -36,7 +36,8 @@ Exercise: TypeAlias = Callable[[RunningCloud, str], Iterator[Outcome]]
 SNAPSHOTS = {
     "registry": "reads the registry",
     "route_set": "reads the route set",
-    "flags": "reads the flags",
+    "flags_parameter": "reads the flags",
+    "flags_table": "reads the flags' second tier",
     "client_keys": "reads the client keys",
     "admin_keys": "reads the admin keys",
     "google_secret": "reads Google's key",

@@ -23,6 +23,10 @@ _REGISTRY = "Models are read in the background and versions registered by admini
 
 NEEDS = (
     # What the gateway does.
+    Need(
+        "TaskRole", "dynamodb:Scan", "FlagTable", "reads the flags' second tier",
+        "Kill switches hold while Parameter Store is down.",
+    ),
     Need("TaskRole", "dynamodb:Scan", "", "reads the registry", _REGISTRY),
     Need("TaskRole", "dynamodb:PutItem", "", "adds a version to the registry", _REGISTRY),
     Need("TaskRole", "dynamodb:GetItem", "", "recognises a version that is there", _REGISTRY),

@@ -71,7 +71,8 @@ def test_the_containers_environment_is_that_of_the_contract(every_environment: S
     told = variables(every_environment)
     expected = {
         "ENVIRONMENT", "AWS_REGION", "PORT", "LOG_LEVEL", "EU_ONLY", "MODEL_REGISTRY_TABLE",
-        "ROUTE_SET_PARAMETER", "FLAG_PARAMETERS", "CLIENT_KEYS_SECRET", "ADMIN_KEYS_SECRET",
+        "ROUTE_SET_PARAMETER", "ROUTE_SET_LIBRARY", "AUDIT_TABLE", "FLAG_PARAMETERS", "FLAG_TABLE",
+        "CLIENT_KEYS_SECRET", "ADMIN_KEYS_SECRET",
         "PROVIDER_HOSTS", "MAXIMUM_BODY_BYTES", "DRAIN_TIME_S",
     }  # fmt: skip
     if environment.providers.google.enabled:
@@ -83,6 +84,7 @@ def test_the_containers_environment_is_that_of_the_contract(every_environment: S
     assert told["AWS_REGION"] == environment.deployment.region
     assert told["PORT"] == "8080"
     assert told["EU_ONLY"] == "true"
+    assert told["ROUTE_SET_LIBRARY"] == f"/ai-orchestration/{environment.name}/route-sets/library"
     assert told["FLAG_PARAMETERS"] == f"/ai-orchestration/{environment.name}/flags"
     assert told["PROVIDER_HOSTS"].split(",") == list(environment.provider_hosts)
     assert told["MAXIMUM_BODY_BYTES"] == str(environment.gateway.maximum_body_bytes)

@@ -24,12 +24,17 @@ BEARER_TOKEN_VARIABLE = "AWS_BEARER_TOKEN_BEDROCK"  # noqa: S105 - the name of A
 BACKGROUND_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1})
 """No retries: the next refresh is one, and a store that hangs must be noticed within seconds."""
 
+FLAG_CONFIG = Config(connect_timeout=1, read_timeout=1.5, retries={"total_max_attempts": 1})
+"""A kill switch must be in force everywhere within five seconds, whatever hangs in between."""
+
 
 class AwsClients(msgspec.Struct, frozen=True):
     """Thread-safe clients for background threads; none is used while a request waits."""
 
     dynamodb: DynamoDBClient
     ssm: SSMClient
+    flag_table: DynamoDBClient
+    flag_parameters: SSMClient
     secrets: SecretsManagerClient
     sts: STSClient
 
@@ -39,6 +44,8 @@ def connect(session: boto3.Session) -> AwsClients:
     return AwsClients(
         dynamodb=session.client("dynamodb", config=BACKGROUND_CONFIG),
         ssm=session.client("ssm", config=BACKGROUND_CONFIG),
+        flag_table=session.client("dynamodb", config=FLAG_CONFIG),
+        flag_parameters=session.client("ssm", config=FLAG_CONFIG),
         secrets=session.client("secretsmanager", config=BACKGROUND_CONFIG),
         sts=session.client("sts", config=BACKGROUND_CONFIG),
     )

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from gateway.control.flags import BUILT_IN_FLAGS, Flags
+from gateway.control.flag_control import FlagControl
+from gateway.control.flags import Flags
 from gateway.control.registry import Provider, RegistryView
 from gateway.control.secrets import KeyRing
 from gateway.control.snapshot import Refreshed, Snapshot
@@ -32,14 +33,15 @@ class ControlPlane(msgspec.Struct, frozen=True):
 
     registry: Snapshot[RegistryView]
     route_set: Snapshot[RouteSet]
-    flags: Snapshot[Flags]
+    flags: FlagControl
     client_keys: Snapshot[KeyRing]
     admin_keys: Snapshot[KeyRing]
     credentials: Mapping[Provider, Credential]
 
     def snapshots(self) -> Iterator[Refreshed]:
         """All snapshots, for starting, stopping and telling their age."""
-        yield from (self.flags, self.registry, self.route_set, self.client_keys, self.admin_keys)
+        yield from self.flags.readers
+        yield from (self.registry, self.route_set, self.client_keys, self.admin_keys)
         yield from (credential.snapshot for credential in self.credentials.values())
 
     def start(self) -> None:
@@ -60,14 +62,14 @@ class ControlPlane(msgspec.Struct, frozen=True):
         """
         needed: tuple[Refreshed, ...] = (self.registry, self.route_set, self.client_keys)
         waiting = [snapshot.name for snapshot in needed if snapshot.age_s is None]
-        if not self.flags.attempts:
-            waiting.append(self.flags.name)
+        if not self.flags.tried:
+            waiting.append("flags")
         untried = [each.snapshot.name for each in self.credentials.values() if not each.tried()]
         return (*waiting, *untried)
 
     def flags_in_force(self) -> Flags:
         """The last known flags, or the built-in ones."""
-        return self.flags.value or BUILT_IN_FLAGS
+        return self.flags.value
 
     def unconfigured(self) -> Mapping[Provider, str]:
         """Providers that cannot be called, with the reason."""

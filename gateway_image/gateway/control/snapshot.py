@@ -146,11 +146,15 @@ class Snapshot(Generic[T]):
         """End the refreshing; a read under way is not waited for."""
         self._stopping.set()
 
+    def pause_s(self) -> float:
+        """Seconds until the next refresh."""
+        jitter = random.uniform(SHORTEST_SHARE_OF_INTERVAL, 1.0)  # noqa: S311 - no secret depends on it
+        return self._interval_s * jitter
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             self.refresh()
-            jitter = random.uniform(SHORTEST_SHARE_OF_INTERVAL, 1.0)  # noqa: S311 - no secret depends on it
-            self._stopping.wait(self._interval_s * jitter)
+            self._stopping.wait(self.pause_s())
 
     def _complain(self, complaints: tuple[str, ...]) -> None:
         """Log each complaint once, when it appears, and once when all is well again."""
