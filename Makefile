@@ -68,7 +68,7 @@ logs: setup ## the logs of the embedded cloud and the gateway; FOLLOW=1 goes on
 
 # ---- the stacks -------------------------------------------------------------------------------
 
-.PHONY: settings synth bootstrap diff deploy
+.PHONY: settings synth bootstrap bedrock-role diff deploy
 settings: setup ## judge every environment file; all mistakes at once, in a second
 	@$(PYTHON) -m stacks.settings check
 
@@ -77,6 +77,9 @@ synth: setup ## synthesise ENV=<environment>, offline, with every rule checked
 
 bootstrap: setup ## prepare the account and region of ENV for the CDK, once
 	@arguments=$$($(PYTHON) -m stacks.settings bootstrap $(ENV)) && set -x && $(CDK) bootstrap $$arguments
+
+bedrock-role: setup ## what the other account's role that ENV calls Bedrock with must trust and allow
+	@$(PYTHON) -m stacks.bedrock_role $(ENV)
 
 diff: setup ## what a deployment of ENV would change
 	$(CDK) diff --all --context environment=$(ENV) --output $(ASSEMBLY) $(DIFF_OPTIONS)

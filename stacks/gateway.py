@@ -51,10 +51,7 @@ class GatewayStack(EnvironmentStack):
         models: Sequence[DeclaredModel],
         registry_table: dynamodb.TableV2,
         route_set_parameter_name: str,
-        route_set_library_path: str,
-        audit_table: dynamodb.ITableV2,
         flag_parameter_path: str,
-        flag_table: dynamodb.TableV2,
         client_keys: secretsmanager.Secret,
         admin_keys: secretsmanager.Secret,
         google: secretsmanager.Secret,
@@ -83,13 +80,13 @@ class GatewayStack(EnvironmentStack):
             self,
             "TaskRole",
             registry_table=registry_table,
-            flag_table=flag_table,
             table_key=table_key,
             parameter_names=[route_set_parameter_name],
             parameter_paths=[flag_parameter_path],
             secrets=[client_keys, admin_keys, *provider_secrets.values()],
             secrets_key=secrets_key,
             invocable=models if providers.bedrock.enabled else (),
+            bedrock_role_arn=providers.bedrock.assumed_role_arn,
         )
         for secret in provider_secrets.values():
             only_read_by([task_role, rotation_role], secret)
@@ -108,10 +105,7 @@ class GatewayStack(EnvironmentStack):
                 **_settings(environment),
                 "MODEL_REGISTRY_TABLE": registry_table.table_name,
                 "ROUTE_SET_PARAMETER": route_set_parameter_name,
-                "ROUTE_SET_LIBRARY": route_set_library_path,
-                "AUDIT_TABLE": audit_table.table_name,
                 "FLAG_PARAMETERS": flag_parameter_path,
-                "FLAG_TABLE": flag_table.table_name,
                 "CLIENT_KEYS_SECRET": client_keys.secret_arn,
                 "ADMIN_KEYS_SECRET": admin_keys.secret_arn,
                 **{name: secret.secret_arn for name, secret in provider_secrets.items()},
@@ -227,7 +221,8 @@ class GatewayStack(EnvironmentStack):
 
 def _settings(environment: Environment) -> Mapping[str, str]:
     """The part of the container's environment that follows from the settings alone."""
-    google, llama = environment.providers.google, environment.providers.llama
+    providers = environment.providers
+    bedrock, google, llama = providers.bedrock, providers.google, providers.llama
     variables = {
         "ENVIRONMENT": environment.name,
         "AWS_REGION": environment.deployment.region,
@@ -238,6 +233,10 @@ def _settings(environment: Environment) -> Mapping[str, str]:
         "MAXIMUM_BODY_BYTES": str(environment.gateway.maximum_body_bytes),
         "DRAIN_TIME_S": str(environment.scaling.drain_time_s),
     }
+    if bedrock.assumed_role_arn:
+        variables["BEDROCK_ROLE_ARN"] = bedrock.assumed_role_arn
+        if bedrock.external_id:
+            variables["BEDROCK_ROLE_EXTERNAL_ID"] = bedrock.external_id
     if google.enabled:
         variables |= {
             "GOOGLE_BASE_URL": google.base_url,

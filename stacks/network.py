@@ -91,6 +91,7 @@ class NetworkStack(EnvironmentStack):
                 region=environment.deployment.region,
                 environment=environment.name,
                 stack_prefix=environment.stack_prefix,
+                bedrock_role_arn=environment.providers.bedrock.assumed_role_arn,
             ),
         )
         self._key = self._traffic_key()

@@ -62,6 +62,22 @@ class Bedrock(Section):
     """Models on Amazon Bedrock."""
 
     enabled: bool = Field(description="Whether models of this provider are offered and may be invoked.")
+    role_arn: str | None = Field(
+        default=None,
+        pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$",
+        description="Role of another account that calls Bedrock, with its models, quotas and bill. "
+        "`make bedrock-role` prints what it must trust and allow. Without one the task's own role calls.",
+    )
+    external_id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$",
+        description="What the role's trust policy asks for beside the task's role; it is no secret.",
+    )
+
+    @property
+    def assumed_role_arn(self) -> str | None:
+        """The role that has to be assumed before Bedrock is called; None where there is none."""
+        return self.role_arn if self.enabled else None
 
 
 class Google(Section):

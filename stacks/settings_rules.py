@@ -29,6 +29,9 @@ _LONGEST_NAME = 14
 GUARDRAIL_PROFILES = {"eu": "eu.guardrail.v1:0", "us": "us.guardrail.v1:0", "ap": "apac.guardrail.v1:0"}
 """Guardrail profiles by the first part of the region, https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-cross-region-support.html"""
 
+_PARTITIONS = {"cn": "aws-cn", "eusc": "aws-eusc"}
+"""Partitions other than `aws` by the first part of their regions."""
+
 _GIB = 1024
 FARGATE_MEMORY_MIB: Mapping[int, tuple[int, ...]] = {
     256: (512, 1024, 2048),
@@ -243,6 +246,24 @@ def _an_address_may_do_what_a_key_may(web_firewall: WebFirewall) -> Iterator[Fin
         )
 
 
+def _bedrock_role_can_be_assumed(region: str, bedrock: Bedrock) -> Iterator[Finding]:
+    partition = _PARTITIONS.get(region.split("-")[0], "aws") if "gov" not in region else "aws-us-gov"
+    if bedrock.role_arn and bedrock.role_arn.split(":")[1] != partition:
+        yield Finding(
+            key="providers.bedrock.role_arn",
+            value=bedrock.role_arn,
+            reason=f"{region} is in the partition {partition}, and roles cannot be assumed across partitions",
+            remedy=f"name a role whose ARN begins with arn:{partition}:",
+        )
+    if bedrock.external_id and not bedrock.role_arn:
+        yield Finding(
+            key="providers.bedrock.external_id",
+            value=bedrock.external_id,
+            reason="there is no role that would be assumed with it",
+            remedy="set providers.bedrock.role_arn as well, or leave it out",
+        )
+
+
 def _google_is_complete(google: Google) -> Iterator[Finding]:
     if google.enabled and not google.project:
         yield Finding(
@@ -319,6 +340,7 @@ _RULES = (
     Rule(("scaling.scheduled_floors",), _floors_are_well_named),
     Rule(("gateway.certificate_arn", "deployment.region"), _certificate_is_in_region),
     Rule(("gateway.web_firewall",), _an_address_may_do_what_a_key_may),
+    Rule(("deployment.region", "providers.bedrock"), _bedrock_role_can_be_assumed),
     Rule(("providers.google",), _google_is_complete),
     Rule(("deployment.eu_only", "providers.google"), settings_residency.google_processes_in_the_eu),
     Rule(("providers.llama",), _llama_is_complete),

@@ -16,12 +16,16 @@ from stacks.constructs.bedrock_access import EU_DESTINATION_REGIONS
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where an environment lives, and the names that its resources begin with."""
+    """Where an environment lives, and the names that its resources begin with.
+
+    `bedrock_role_arn` is the role of another account that Bedrock is called with; None: the task's own.
+    """
 
     account: str
     region: str
     environment: str
     stack_prefix: str
+    bedrock_role_arn: str | None = None
 
     def arn(self, service: str, resource: str) -> str:
         """ARN of a resource of the environment's own account and region."""
@@ -36,13 +40,7 @@ def interface_statements(place: Place) -> Mapping[str, Sequence[iam.PolicyStatem
     """
     images = _images(place)
     return {
-        "BedrockRuntime": [
-            _own(
-                place,
-                actions=["bedrock:InvokeModel"],
-                resources=[place.arn("bedrock", "inference-profile/eu.*"), *_foundation_models(place)],
-            )
-        ],
+        "BedrockRuntime": [_bedrock(place)],
         "Logs": [
             _own(
                 place,
@@ -82,11 +80,13 @@ def _prepared_statements(place: Place) -> Mapping[str, Sequence[iam.PolicyStatem
     Opening a way takes a deployment of the network, which changes rarely and with care; what runs in it
     changes often. Only what those parts will call passes.
     """
-    own_roles = f"arn:aws:iam::{place.account}:role/{place.stack_prefix}-*"
+    roles = [f"arn:aws:iam::{place.account}:role/{place.stack_prefix}-*"]
+    if place.bedrock_role_arn:
+        roles.append(place.bedrock_role_arn)
     return {
         # Metrics know no resource.
         "Monitoring": [_own(place, actions=["cloudwatch:PutMetricData"], resources=["*"])],
-        "Sts": [_own(place, actions=["sts:AssumeRole"], resources=[own_roles])],
+        "Sts": [_own(place, actions=["sts:AssumeRole"], resources=roles)],
         "Kms": [
             _own(place, actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[place.arn("kms", "key/*")])
         ],
@@ -114,13 +114,7 @@ def table_statements(place: Place) -> Sequence[iam.PolicyStatement]:
             place,
             actions=["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:PutItem"],
             resources=[place.arn("dynamodb", "table/ai_model_registry")],
-        ),
-        _own(
-            place,
-            sid="TablesWithoutNames",
-            actions=["dynamodb:Scan"],
-            resources=[place.arn("dynamodb", f"table/{place.stack_prefix}-*")],
-        ),
+        )
     ]
 
 
@@ -150,6 +144,22 @@ def _images(place: Place) -> Sequence[iam.PolicyStatement]:
             resources=[place.arn("ecr", "repository/*")],
         ),
     ]
+
+
+def _bedrock(place: Place) -> iam.PolicyStatement:
+    """Whoever assumed a role of another account is one of its principals, and its profiles are there, too."""
+    if place.bedrock_role_arn is None:
+        profiles = place.arn("bedrock", "inference-profile/eu.*")
+        return _own(place, actions=["bedrock:InvokeModel"], resources=[profiles, *_foundation_models(place)])
+    account = place.bedrock_role_arn.split(":")[4]
+    profiles = f"arn:aws:bedrock:{place.region}:{account}:inference-profile/eu.*"
+    return iam.PolicyStatement(
+        sid="AssumedRole",
+        principals=[iam.AnyPrincipal()],
+        actions=["bedrock:InvokeModel"],
+        resources=[profiles, *_foundation_models(place)],
+        conditions={"StringEquals": {"aws:PrincipalArn": place.bedrock_role_arn}},
+    )
 
 
 def _foundation_models(place: Place) -> list[str]:

@@ -23,7 +23,10 @@ _REGISTRY_TOKEN = "ecr:GetAuthorizationToken"  # noqa: S105 - an action
 
 
 class GatewayTaskRole(iam.Role):
-    """The role whose credentials the gateway's process has; `docs/contracts.md` lists the calls it makes."""
+    """The role whose credentials the gateway's process has; `docs/contracts.md` lists the calls it makes.
+
+    Where Bedrock is called with a role of another account, it may assume that one and invoke nothing itself.
+    """
 
     def __init__(
         self,
@@ -31,13 +34,13 @@ class GatewayTaskRole(iam.Role):
         construct_id: str,
         *,
         registry_table: dynamodb.TableV2,
-        flag_table: dynamodb.TableV2,
         table_key: kms.IKey,
         parameter_names: Sequence[str],
         parameter_paths: Sequence[str],
         secrets: Sequence[secretsmanager.Secret],
         secrets_key: kms.IKey,
         invocable: Sequence[DeclaredModel],
+        bedrock_role_arn: str | None,
     ) -> None:
         super().__init__(
             scope,
@@ -49,13 +52,16 @@ class GatewayTaskRole(iam.Role):
         prefix = f"arn:aws:ssm:{stack.region}:{stack.account}:parameter"
         statements = [
             _allow("dynamodb:Scan", "dynamodb:GetItem", "dynamodb:PutItem", on=[registry_table.table_arn]),
-            _allow("dynamodb:Scan", on=[flag_table.table_arn]),
             _allow("ssm:GetParameter", on=[f"{prefix}{name}" for name in parameter_names]),
             _allow("ssm:GetParametersByPath", on=[f"{prefix}{path}" for path in parameter_paths]),
             _allow("secretsmanager:GetSecretValue", on=[secret.secret_arn for secret in secrets]),
             _decrypt(table_key, f"dynamodb.{stack.region}.amazonaws.com"),
             _decrypt(secrets_key, f"secretsmanager.{stack.region}.amazonaws.com"),
-            *invoke_statements(invocable, region=stack.region, account=stack.account),
+            *(
+                [_allow("sts:AssumeRole", on=[bedrock_role_arn])]
+                if bedrock_role_arn
+                else invoke_statements(invocable, region=stack.region, account=stack.account)
+            ),
         ]
         for statement in statements:
             self.add_to_policy(statement)
