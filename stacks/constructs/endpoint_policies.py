@@ -114,7 +114,13 @@ def table_statements(place: Place) -> Sequence[iam.PolicyStatement]:
             place,
             actions=["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:PutItem"],
             resources=[place.arn("dynamodb", "table/ai_model_registry")],
-        )
+        ),
+        _own(
+            place,
+            sid="TablesWithoutNames",
+            actions=["dynamodb:Scan"],
+            resources=[place.arn("dynamodb", f"table/{place.stack_prefix}-*")],
+        ),
     ]
 
 

@@ -34,6 +34,7 @@ class GatewayTaskRole(iam.Role):
         construct_id: str,
         *,
         registry_table: dynamodb.TableV2,
+        flag_table: dynamodb.TableV2,
         table_key: kms.IKey,
         parameter_names: Sequence[str],
         parameter_paths: Sequence[str],
@@ -52,6 +53,7 @@ class GatewayTaskRole(iam.Role):
         prefix = f"arn:aws:ssm:{stack.region}:{stack.account}:parameter"
         statements = [
             _allow("dynamodb:Scan", "dynamodb:GetItem", "dynamodb:PutItem", on=[registry_table.table_arn]),
+            _allow("dynamodb:Scan", on=[flag_table.table_arn]),
             _allow("ssm:GetParameter", on=[f"{prefix}{name}" for name in parameter_names]),
             _allow("ssm:GetParametersByPath", on=[f"{prefix}{path}" for path in parameter_paths]),
             _allow("secretsmanager:GetSecretValue", on=[secret.secret_arn for secret in secrets]),
