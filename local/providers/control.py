@@ -1,20 +1,23 @@
 """The control interface of the simulated providers.
 
     GET    /_control                              all settings in force
-    PUT    /_control/{provider}                   a `Behaviour` for bedrock, google, google-token or llama
+    PUT    /_control/{provider}                   a `Behaviour` for one of `PROVIDERS`
     PUT    /_control/{provider}/models/{model}    one for a model, before its provider's
     DELETE /_control[/{provider}[/models/{model}]]
     GET    /_control/requests?provider=&model=    what was received, oldest first, at most 500
     DELETE /_control/requests
     PUT    /_control/credentials                  a `Registration`; `{}` accepts whatever has the right form
+    GET    /_control/keys                         ids of the keys made by and ended at google and llama
+    PUT    /_control/keys/{provider}              `Rules` for the keys of google or llama
 
-`google-token` is Google's OAuth token endpoint, which fails and dawdles on its own.
+`google-token` is Google's OAuth token endpoint, `google-iam` and `llama-administration` are where keys are
+made; each fails and dawdles on its own.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -22,9 +25,10 @@ from aiohttp import web
 
 from local.providers.behaviour import Behaviour, Behaviours
 from local.providers.exchange import KnownCredentials
+from local.providers.issued_keys import IssuedKeys, Rules
 
 T = TypeVar("T")
-PROVIDERS = ("bedrock", "google", "google-token", "llama")
+PROVIDERS = ("bedrock", "google", "google-token", "google-iam", "llama", "llama-administration")
 
 
 class Registration(KnownCredentials, forbid_unknown_fields=True):
@@ -38,6 +42,7 @@ def add_routes(
     behaviours: Behaviours,
     received: deque[dict[str, object]],
     learn: Callable[[KnownCredentials, int | None], None],
+    issued: Mapping[str, IssuedKeys],
 ) -> None:
     """Serve the control interface over this state."""
 
@@ -72,9 +77,25 @@ def add_routes(
     router.add_get("/_control/requests", show_requests)
     router.add_delete("/_control/requests", clear_requests)
     router.add_put("/_control/credentials", register)
+    _add_key_routes(application, issued)
     for path in ("/_control/{provider}", "/_control/{provider}/models/{model:.+}"):
         router.add_put(path, put)
         router.add_delete(path, clear)
+
+
+def _add_key_routes(application: web.Application, issued: Mapping[str, IssuedKeys]) -> None:
+    async def show_keys(_request: web.Request) -> web.Response:
+        return _json({provider: keys.listing() for provider, keys in issued.items()})
+
+    async def rule_keys(request: web.Request) -> web.Response:
+        provider = request.match_info["provider"]
+        if provider not in issued:
+            raise web.HTTPNotFound(text=f"{provider!r} is none of {', '.join(issued)}\n")
+        issued[provider].rules = _body(await request.read(), Rules)
+        return web.Response(status=204)
+
+    application.router.add_get("/_control/keys", show_keys)
+    application.router.add_put("/_control/keys/{provider}", rule_keys)
 
 
 def _addressed(request: web.Request) -> tuple[str, str | None]:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from local.providers.exchange import KnownCredentials, Received, RefusalError
+from local.providers.issued_keys import IssuedKeys
 
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/\s]+)/(?P<day>\d{8})/(?P<region>[a-z0-9-]+)"
@@ -33,6 +34,7 @@ _AUTHORIZATION = re.compile(
 _LARGEST_SKEW_S = 300
 _AUDIENCE = "https://oauth2.googleapis.com/token"
 _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_TOKEN_PREFIX = "ya29.simulated."  # noqa: S105 - what every token begins with
 _TOKEN_KEY = b"local simulation only"
 """Tokens outlive a restart of the simulation: they prove themselves and need no memory."""
 
@@ -63,24 +65,35 @@ def check_bedrock(request: Received, known: KnownCredentials, now_s: float) -> N
         )
 
 
-def check_llama(request: Received, known: KnownCredentials) -> None:
-    """Refuses what carries no bearer key, or another than the registered ones."""
-    key = _bearer(request)
-    if not key or (known.llama and key not in known.llama):
+def check_llama(request: Received, known: KnownCredentials, issued: IssuedKeys) -> None:
+    """Refuses what carries no bearer key, one that is neither registered nor issued, or an ended one."""
+    key = bearer(request)
+    made_here = issued.with_material(key)
+    is_known = bool(key) and (not known.llama or key in known.llama or made_here is not None)
+    if not is_known or not issued.works(made_here.id if made_here else ""):
         raise RefusalError(401, "Incorrect API key provided.")
 
 
-def check_google(request: Received, now_s: float) -> None:
-    """Refuses what carries no access token of this simulation, or an expired one."""
-    expiry, _, mark = _bearer(request).removeprefix("ya29.simulated.").partition(".")
-    if not expiry.isdecimal() or not hmac.compare_digest(mark, _mark(expiry)) or int(expiry) <= now_s:
+def check_google(request: Received, now_s: float, issued: IssuedKeys | None = None) -> str:
+    """Id of the key that the access token was given for.
+
+    Raises:
+        RefusalError: there is no access token of this simulation, it has expired, or `issued` has a rule
+            against tokens of its key.
+    """
+    key_id, _, rest = bearer(request).removeprefix(_TOKEN_PREFIX).partition(".")
+    expiry, _, mark = rest.partition(".")
+    is_ours = expiry.isdecimal() and hmac.compare_digest(mark, _mark(f"{key_id}.{expiry}"))
+    is_ended = issued is not None and issued.rules.end_tokens and not issued.works(key_id)
+    if not is_ours or int(expiry) <= now_s or is_ended:
         raise RefusalError(
             401, "Request had invalid authentication credentials. Expected OAuth 2 access token."
         )
+    return key_id
 
 
 def exchange_assertion(
-    request: Received, known: KnownCredentials, now_s: float, lifetime_s: int
+    request: Received, known: KnownCredentials, now_s: float, lifetime_s: int, issued: IssuedKeys
 ) -> dict[str, object]:
     """The answer of the OAuth token endpoint to a service account's assertion.
 
@@ -95,12 +108,18 @@ def exchange_assertion(
         header, claims, signature = (_decoded(part) for part in assertion.split("."))
         _check_claims(msgspec.json.decode(header), msgspec.json.decode(claims), now_s)
         email = msgspec.json.decode(claims)["iss"]
+        key_id = str(msgspec.json.decode(header).get("kid", ""))
     except (ValueError, TypeError, KeyError, binascii.Error, msgspec.MsgspecError) as error:
         raise RefusalError(400, f"Invalid JWT: {error}", code="invalid_grant") from None
-    if len(signature) < 256 or not _is_signed(known.google.get(email), assertion, signature):
+    made_here = issued.living(key_id)
+    public_key = made_here.material if made_here and made_here.material else known.google.get(email)
+    is_signed = len(signature) >= 256 and _is_signed(public_key, assertion, signature)
+    # Google words a deleted key as a wrong one.
+    if not is_signed or not issued.works(key_id):
         raise RefusalError(400, "Invalid JWT Signature.", code="invalid_grant")
+    issued.saw(email, key_id)
     expiry = str(int(now_s) + lifetime_s)
-    token = f"ya29.simulated.{expiry}.{_mark(expiry)}"
+    token = f"{_TOKEN_PREFIX}{key_id}.{expiry}.{_mark(f'{key_id}.{expiry}')}"
     return {"access_token": token, "expires_in": lifetime_s, "token_type": "Bearer"}
 
 
@@ -159,12 +178,13 @@ def _signature(request: Received, region: str, names: list[str], key: str, secre
     return str(signer.signature(signer.string_to_sign(signed, signer.canonical_request(signed)), signed))
 
 
-def _bearer(request: Received) -> str:
+def bearer(request: Received) -> str:
+    """The key or token that a request carries; empty where it carries none."""
     return request.headers.get("authorization", "").removeprefix("Bearer ").strip()
 
 
-def _mark(expiry: str) -> str:
-    return hmac.new(_TOKEN_KEY, expiry.encode(), "sha256").hexdigest()
+def _mark(text: str) -> str:
+    return hmac.new(_TOKEN_KEY, text.encode(), "sha256").hexdigest()
 
 
 def _decoded(part: str) -> bytes:

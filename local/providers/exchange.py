@@ -75,6 +75,7 @@ class KnownCredentials(msgspec.Struct, forbid_unknown_fields=True):
 
     aws: dict[str, str] = msgspec.field(default_factory=dict)
     llama: list[str] = msgspec.field(default_factory=list)
+    llama_administrators: list[str] = msgspec.field(default_factory=list)
     google: dict[str, str] = msgspec.field(default_factory=dict)
 
 

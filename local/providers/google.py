@@ -20,6 +20,7 @@ from local.providers.exchange import (
     RefusalError,
     Reply,
 )
+from local.providers.issued_keys import IssuedKeys
 
 Json = dict[str, object]
 
@@ -65,9 +66,12 @@ class Google:
 
     name = "google"
 
+    def __init__(self, issued: IssuedKeys | None = None) -> None:
+        self._issued = issued or IssuedKeys()
+
     def authorise(self, received: Received, known: KnownCredentials, now_s: float) -> None:  # noqa: ARG002
         """See `Wire.authorise`."""
-        check_google(received, now_s)
+        check_google(received, now_s, self._issued)
 
     def read(self, model: str, body: bytes) -> Asked:
         """See `Wire.read`."""

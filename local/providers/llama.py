@@ -22,6 +22,7 @@ from local.providers.exchange import (
     RefusalError,
     Reply,
 )
+from local.providers.issued_keys import IssuedKeys
 
 Json = dict[str, object]
 
@@ -40,9 +41,12 @@ class Llama:
 
     name = "llama"
 
+    def __init__(self, issued: IssuedKeys | None = None) -> None:
+        self._issued = issued or IssuedKeys()
+
     def authorise(self, received: Received, known: KnownCredentials, now_s: float) -> None:  # noqa: ARG002
         """See `Wire.authorise`."""
-        check_llama(received, known)
+        check_llama(received, known, self._issued)
 
     def read(self, model: str, body: bytes) -> Asked:
         """See `Wire.read`. The model is named in the body; `model` is what the server read there."""

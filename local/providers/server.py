@@ -3,7 +3,9 @@
 POST /model/{model}/converse                                        Bedrock
 POST /v1/projects/…/publishers/google/models/{model}:generateContent  Vertex AI, also under /v1beta1
 POST /token                                                         Google's OAuth token endpoint
-POST /llama/v1/chat/completions                                     OpenAI-compatible
+POST /llama/v1/chat/completions, GET /llama/v1/models                OpenAI-compatible
+/v1/projects/…/serviceAccounts/…/keys                               see `key_administration`
+/llama/v1/organization/projects/…/service_accounts                  see `key_administration`
 /_control/…                                                         see `control`
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from urllib.parse import unquote
 
 import msgspec
@@ -24,6 +27,8 @@ from local.providers.behaviour import Behaviour, Behaviours, Fault, reply_of
 from local.providers.exchange import Asked, KnownCredentials, Received, RefusalError, Wire
 from local.providers.faults import send
 from local.providers.google import Google
+from local.providers.issued_keys import IssuedKeys
+from local.providers.key_administration import GoogleIam, LlamaAdministration
 from local.providers.llama import Llama, model_named
 
 MAXIMUM_BODY_BYTES = 25 * 1024 * 1024
@@ -42,6 +47,11 @@ class Simulation:
         self.known = KnownCredentials()
         self.received: deque[dict[str, object]] = deque(maxlen=_REMEMBERED_REQUESTS)
         self.token_lifetime_s = _TOKEN_LIFETIME_S
+        self.issued = {"google": IssuedKeys(), "llama": IssuedKeys()}
+        self._google_wire = Google(self.issued["google"])
+        self._llama_wire = Llama(self.issued["llama"])
+        self._iam = GoogleIam(self.issued["google"])
+        self._administration = LlamaAdministration(self.issued["llama"])
 
     def application(self) -> web.Application:
         """The web application that serves the providers and their control."""
@@ -55,7 +65,16 @@ class Simulation:
             )
         application.router.add_post("/token", self._token)
         application.router.add_post("/llama/v1/chat/completions", self._llama)
-        control.add_routes(application, self.behaviours, self.received, self.learn)
+        application.router.add_get("/llama/v1/models", self._llama_models)
+        application.router.add_route(
+            "*", "/v1/projects/{project}/serviceAccounts/{email}/keys{id:(/[^/]+)?}", self._google_iam
+        )
+        application.router.add_route(
+            "*",
+            "/llama/v1/organization/projects/{project}/service_accounts{id:(/[^/]+)?}",
+            self._llama_administration,
+        )
+        control.add_routes(application, self.behaviours, self.received, self.learn, self.issued)
         return application
 
     def learn(self, known: KnownCredentials, token_lifetime_s: int | None) -> None:
@@ -70,11 +89,73 @@ class Simulation:
 
     async def _google(self, request: web.Request) -> web.StreamResponse:
         received = await _received(request)
-        return await self._serve(request, received, _GOOGLE, request.match_info["model"])
+        return await self._serve(request, received, self._google_wire, request.match_info["model"])
 
     async def _llama(self, request: web.Request) -> web.StreamResponse:
         received = await _received(request)
-        return await self._serve(request, received, _LLAMA, model_named(received.body))
+        return await self._serve(request, received, self._llama_wire, model_named(received.body))
+
+    async def _llama_models(self, request: web.Request) -> web.StreamResponse:
+        """The cheapest call that a key can be tried with."""
+
+        def listing(received: Received) -> dict[str, object]:
+            self._llama_wire.authorise(received, self.known, time.time())
+            return {"object": "list", "data": []}
+
+        return await self._administer(request, "llama", self._llama_wire, listing)
+
+    async def _google_iam(self, request: web.Request) -> web.StreamResponse:
+        project, email = (request.match_info[name] for name in ("project", "email"))
+        key_id = request.match_info["id"].removeprefix("/")
+
+        def answer(received: Received) -> dict[str, object]:
+            if key_id and request.method == "DELETE":
+                return self._iam.delete(received, email, key_id)
+            calls = {"POST": self._iam.create, "GET": self._iam.list}
+            if key_id or request.method not in calls:
+                raise RefusalError(404, "Method not found.")
+            return calls[request.method](received, project, email)
+
+        return await self._administer(request, "google-iam", self._google_wire, answer)
+
+    async def _llama_administration(self, request: web.Request) -> web.StreamResponse:
+        project = request.match_info["project"]
+        key_id = request.match_info["id"].removeprefix("/")
+
+        def answer(received: Received) -> dict[str, object]:
+            if key_id and request.method == "DELETE":
+                return self._administration.delete(received, self.known, project, key_id)
+            if key_id or request.method not in ("POST", "GET"):
+                raise RefusalError(404, "Unknown request URL.")
+            if request.method == "POST":
+                return self._administration.create(received, self.known, project)
+            page = {name: request.query.get(name, "") for name in ("limit", "after")}
+            return self._administration.list(received, self.known, project, **page)
+
+        return await self._administer(request, "llama-administration", self._llama_wire, answer)
+
+    async def _administer(
+        self,
+        request: web.Request,
+        name: str,
+        wire: Wire,
+        answer: Callable[[Received], dict[str, object]],
+    ) -> web.StreamResponse:
+        """Answer a call about keys, in the wire format of the provider's errors."""
+        received = await _received(request)
+        behaviour = self.behaviours.take(name, "")
+        if behaviour.latency_ms:
+            await asyncio.sleep(behaviour.latency_ms / 1000)
+        try:
+            _raise_fault(behaviour)
+            body, problem = answer(received), None
+        except RefusalError as refused:
+            problem = refused
+        self._remember(received, name, "", problem)
+        if problem is not None:
+            written, headers = wire.write_error(problem.status, problem.code, problem.message)
+            return await send(request, behaviour.fault, problem.status, headers, written)
+        return await send(request, behaviour.fault, 200, {}, body)
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
         received = await _received(request)
@@ -83,7 +164,9 @@ class Simulation:
             await asyncio.sleep(behaviour.latency_ms / 1000)
         try:
             _raise_fault(behaviour)
-            answer = credentials.exchange_assertion(received, self.known, time.time(), self.token_lifetime_s)
+            answer = credentials.exchange_assertion(
+                received, self.known, time.time(), self.token_lifetime_s, self.issued["google"]
+            )
         except RefusalError as refused:
             body: dict[str, object] = {"error": refused.code, "error_description": refused.message}
             return await send(request, behaviour.fault, refused.status, {}, body)
@@ -100,7 +183,7 @@ class Simulation:
         behaviour = self.behaviours.take(wire.name, model)
         problem, asked = self._judge(received, wire, model)
         problem = problem or refused_by_iam
-        self._remember(received, wire, model, problem)
+        self._remember(received, wire.name, model, problem)
         if behaviour.latency_ms:
             await asyncio.sleep(behaviour.latency_ms / 1000)
         fault = behaviour.fault
@@ -121,12 +204,13 @@ class Simulation:
         except RefusalError as refused:
             return refused, None
 
-    def _remember(self, received: Received, wire: Wire, model: str, problem: RefusalError | None) -> None:
+    def _remember(self, received: Received, provider: str, model: str, problem: RefusalError | None) -> None:
         small = len(received.body) <= _LARGEST_REMEMBERED_BODY
         self.received.append(
             {
                 "at": time.time(),
-                "provider": wire.name,
+                "provider": provider,
+                "method": received.method,
                 "model": model,
                 "path": received.raw_path,
                 "headers": {name: value for name, value in received.headers.items() if name not in _SECRET},
@@ -189,4 +273,4 @@ async def _received(request: web.Request) -> Received:
     )
 
 
-_BEDROCK, _GOOGLE, _LLAMA = Bedrock(), Google(), Llama()
+_BEDROCK = Bedrock()
