@@ -349,8 +349,6 @@ _RULES = (
     Rule(("providers.bedrock", "providers.google", "providers.llama"), _somebody_answers),
     Rule(("secrets.rotation",), old_keys_end_before_the_next_rotation),
     Rule(("secrets.rotation",), keys_may_grow_older_than_their_interval),
-    Rule(("monitoring.cpu_alarm_percent", "scaling.cpu_target_percent"), _cpu_alarm_is_above_target),
-)
     Rule(
         ("flags.database_minimum_capacity", "flags.database_maximum_capacity"),
         settings_flags.maximum_not_below_minimum,
@@ -361,3 +359,5 @@ _RULES = (
     ),
     Rule(("flags.database", "deployment.region"), settings_flags.region_has_roots),
     Rule(("name", "flags.database", "flags.database_instances"), settings_flags.production_survives_a_zone),
+    Rule(("monitoring.cpu_alarm_percent", "scaling.cpu_target_percent"), _cpu_alarm_is_above_target),
+)
