@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from local import deployment, servers
 from local.aws import Account, isolated
 from local.container_overrides import RealProviders
+from local.function_overrides import put_function_overrides
 from local.image_store import ImageStore
 from local.outputs import DeployedStack, deployed_stacks, required_output
 from local.ports import LOOPBACK, Ports, is_free, require_free
@@ -97,6 +98,7 @@ class EmbeddedCloud:
         stacks = deployed_stacks(account)
         real = RealProviders.found_in(self.environment)
         with self.progress.step("Provider credentials") as step:
+            put_function_overrides(account, self.ports)
             put_provider_secrets(account, stacks, self.ports, real)
             step.note(real.described())
         self._run_task(stacks, digest, real)

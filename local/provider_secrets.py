@@ -16,18 +16,23 @@ from local.ports import LOOPBACK, Ports
 from local.providers.credentials import generated_service_account
 
 _SIMULATED_LLAMA_KEY = {"api_key": "simulated-llama-key"}
+_SIMULATED_ADMINISTRATOR = {"admin_key": "simulated-llama-administrator"}
 
 
 def put_provider_secrets(
     account: Account, stacks: dict[str, DeployedStack], ports: Ports, real: RealProviders
 ) -> None:
-    """Give each provider secret the value the gateway needs now; leave it where it has it already."""
+    """Give each provider secret the value the gateway needs now.
+
+    It stays where it has one that works: the simulator's, or what a rotation has made of it.
+    """
     outputs = stacks["secrets"].outputs
     if "GoogleSecretArn" in outputs:
         _put(account, outputs["GoogleSecretArn"], _google(ports, real, account, outputs["GoogleSecretArn"]))
     if "LlamaSecretArn" in outputs:
-        value = {"api_key": real.llama_key} if real.llama_key else _SIMULATED_LLAMA_KEY
-        _put(account, outputs["LlamaSecretArn"], value)
+        _put(account, outputs["LlamaSecretArn"], _llama(real, account, outputs["LlamaSecretArn"]))
+    if "LlamaAdministrationSecretArn" in outputs:
+        _put(account, outputs["LlamaAdministrationSecretArn"], _SIMULATED_ADMINISTRATOR)
 
 
 def secret_value(account: Account, arn: str) -> dict[str, Any]:
@@ -53,3 +58,11 @@ def _google(ports: Ports, real: RealProviders, account: Account, arn: str) -> di
     token_uri = f"http://{LOOPBACK}:{ports.providers}/token"
     current = secret_value(account, arn)
     return current if current.get("token_uri") == token_uri else generated_service_account(token_uri)
+
+
+def _llama(real: RealProviders, account: Account, arn: str) -> dict[str, Any]:
+    if real.llama_key:
+        return {"api_key": real.llama_key}
+    current = secret_value(account, arn)
+    made_by_a_rotation = "key_id" in current
+    return current if made_by_a_rotation else _SIMULATED_LLAMA_KEY
