@@ -9,7 +9,7 @@ PYTHON := $(VENV)/bin/python
 CDK := node_modules/.bin/cdk
 ASSEMBLY := cdk.out/$(ENV)
 REQUIRE_APPROVAL ?= broadening
-TEST_KINDS := stacks lambdas gateway database local capacity privilege documentation egress end_to_end image
+TEST_KINDS := stacks lambdas gateway database local operations capacity privilege documentation egress end_to_end image
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
@@ -18,7 +18,7 @@ export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 
 .PHONY: help
 help: ## list the commands
-	@grep -hE '^[a-z_%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z_% -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 # ---- installation -----------------------------------------------------------------------------
 
@@ -104,6 +104,61 @@ costs: setup ## what each environment and each network profile costs a month, by
 
 documents: setup ## put what plan and costs print now into docs/scaling.md and docs/costs.md
 	@$(PYTHON) -m capacity documents
+
+# ---- what operators change while it runs ------------------------------------------------------
+
+OPERATE := PYTHONPATH=gateway_image $(PYTHON) -m operations
+# What is named on the command line reaches the shell as a variable of its own, whatever characters it holds.
+REASON = --why="$$WHY"
+
+.PHONY: registry-check registry-plan registry-apply models promote deprecate retire reactivate audit
+registry-check: setup ## judge what is declared, offline; with ENV= also how what is deployed there differs
+	@$(OPERATE) registry-check $(if $(filter-out file,$(origin ENV)),$(ENV))
+
+registry-plan: setup ## what registry-apply would write to ENV
+	@$(OPERATE) registry-plan $(ENV)
+
+registry-apply: setup ## write declared versions that ENV lacks, after asking: WHY=, YES=1
+	@$(OPERATE) registry-apply $(ENV) $(REASON) $(if $(YES),--yes)
+
+models: setup ## the model versions registered in ENV
+	@$(OPERATE) models $(ENV)
+
+promote deprecate retire reactivate: setup ## move a version: MODEL=bedrock#<name>, VERSION=, WHY=
+	@$(OPERATE) $@ $(ENV) --model="$$MODEL" --version="$$VERSION" $(REASON)
+
+audit: setup ## who changed what in ENV, and whether the chains of records hold: SUBJECT=
+	@$(OPERATE) audit $(ENV) $(if $(SUBJECT),--subject="$$SUBJECT")
+
+.PHONY: route-sets route-set-propose route-set-activate route-set-rollback
+route-sets: setup ## the route set in force in ENV, those before it, and the library
+	@$(OPERATE) route-sets $(ENV)
+
+route-set-propose: setup ## put the declared route set, or FILE=, into ENV's library: WHY=
+	@$(OPERATE) route-set-propose $(ENV) $(if $(FILE),--file="$$FILE") $(REASON)
+
+route-set-activate: setup ## put one of ENV's library into force: NAME=, VERSION=, WHY=
+	@$(OPERATE) route-set-activate $(ENV) --name="$$NAME" --version="$$VERSION" $(REASON)
+
+route-set-rollback: setup ## return ENV to the route set before: WHY=
+	@$(OPERATE) route-set-rollback $(ENV) $(REASON)
+
+.PHONY: flags flag kill revive
+flags: setup ## every flag of ENV, and what each tier says of it
+	@$(OPERATE) flags $(ENV)
+
+flag: setup ## change a flag of ENV: FLAG=, VALUE=, WHY=
+	@$(OPERATE) flag $(ENV) --flag="$$FLAG" --value="$$VALUE" $(REASON)
+
+kill revive: setup ## stop a provider of ENV within seconds, or let it be called: PROVIDER=<name>|all, WHY=
+	@$(OPERATE) $@ $(ENV) --provider="$$PROVIDER" $(REASON)
+
+.PHONY: secrets rotate
+secrets: setup ## how old ENV's secrets are and when they rotate; never a value
+	@$(OPERATE) secrets $(ENV)
+
+rotate: setup ## rotate one of ENV's secrets now: SECRET=client-keys|admin-keys|google|llama
+	@$(OPERATE) rotate $(ENV) --secret="$$SECRET"
 
 # ---- the image ---------------------------------------------------------------------------------
 

@@ -17,8 +17,9 @@ ALLOWED_IMPORTS = {
     "local": (ROOT / "local", {"local", "stacks"}),
     "image_build": (ROOT / "image_build", {"image_build", "stacks"}),
     "capacity": (ROOT / "capacity", {"capacity", "stacks"}),
+    "operations": (ROOT / "operations", {"operations", "stacks", "gateway", "local"}),
 }
-PROJECT_PACKAGES = {"stacks", "lambdas", "gateway", "local", "capacity", "image_build", "tests"}
+PROJECT_PACKAGES = {"stacks", "lambdas", "gateway", "local", "capacity", "image_build", "operations", "tests"}
 
 
 _MIGRATIONS = {"alembic", "sqlalchemy"}
@@ -61,7 +62,7 @@ def test_a_package_imports_no_other_package_of_the_project(package: str) -> None
     assert not violations
 
 
-@pytest.mark.parametrize("package", ["local", "capacity", "image_build"])
+@pytest.mark.parametrize("package", ["local", "capacity", "image_build", "operations"])
 def test_what_reads_environments_knows_of_the_stacks_only_their_settings(package: str) -> None:
     imported = {
         module
@@ -70,6 +71,24 @@ def test_what_reads_environments_knows_of_the_stacks_only_their_settings(package
         if module.split(".")[0] == "stacks"
     }
     assert imported == {"stacks.settings"}
+
+
+def test_operators_go_by_the_gateways_rules_and_ask_the_embedded_cloud_only_how_to_reach_it() -> None:
+    imported = {
+        (source.name, module)
+        for source in sources(ROOT / "operations")
+        for module in modules_imported_by(source)
+        if module.split(".")[0] in ("gateway", "local")
+    }
+    rules = {module for _, module in imported if module.startswith("gateway.")}
+    assert {module for module in rules if not module.startswith("gateway.control.")} <= {
+        "gateway.routing.policy"
+    }
+    # Who starts the embedded cloud keeps its address and credentials; nobody else should know in which file.
+    assert {each for each in imported if each[1].startswith("local")} == {
+        ("environment.py", "local.aws"),
+        ("environment.py", "local.state"),
+    }
 
 
 def test_lambdas_need_only_the_standard_library_and_boto3() -> None:
