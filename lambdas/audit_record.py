@@ -1,4 +1,4 @@
-"""Audit records as `docs/contracts.md` says: each added after the newest, chained to it by a hash, and logged.
+"""Audit records as `docs/contracts.md` says: each put after the newest, chained to it by a hash, and logged.
 
 Nobody updates or deletes a record; one is put only where there is none.
 """

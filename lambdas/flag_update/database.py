@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from lambdas.database_connection import Connection, connect, place_of, reason_of, signed_password
+from lambdas.flag_row import FlagRow
 
 # Not as a condition in a statement of its own: two that write at once would both see the older row.
 _UPSERT = """
@@ -19,17 +19,6 @@ ON CONFLICT (flag) DO UPDATE
 
 class FlagDatabaseError(Exception):
     """Nothing was written; the message says from where and why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlagRow:
-    """One flag as the table holds it; `changed_at_ms` is milliseconds since 1970 UTC."""
-
-    flag: str
-    value: str
-    changed_at_ms: int
-    changed_by: str
-    why: str
 
 
 class FlagDatabase:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -63,6 +64,23 @@ class FlagStores:
             },
         )
 
+    def put_rows(self, values: Mapping[str, str], changed_at_ms: int) -> None:
+        requests = [
+            {
+                "PutRequest": {
+                    "Item": {
+                        "flag": {"S": flag},
+                        "value": {"S": value},
+                        "changed_at_ms": {"N": str(changed_at_ms)},
+                        "changed_by": {"S": "anna"},
+                        "why": {"S": "because"},
+                    }
+                }
+            }
+            for flag, value in values.items()
+        ]
+        self.dynamodb.batch_write_item(RequestItems={FLAG_TABLE: requests})  # type: ignore[dict-item]
+
     def put_evidence(self, shadow_since_ms: int, decisions: int) -> None:
         self.dynamodb.put_item(
             TableName=FLAG_TABLE,
@@ -86,6 +104,19 @@ class FlagStores:
         found: dict[str, Any] = self.rows().get(flag, {})
         return found.get("value")
 
+    def state(self) -> object:
+        """Everything in every store."""
+        parameters = self.ssm.get_paginator("get_parameters_by_path").paginate(Path=PATH, Recursive=True)
+        return (
+            [
+                (one["Name"], one["Version"], one["Value"])
+                for page in parameters
+                for one in page["Parameters"]
+            ],
+            self.rows(),
+            self.dynamodb.scan(TableName=AUDIT_TABLE)["Items"],
+        )
+
     def audit(self, flag: str) -> list[dict[str, Any]]:
         """The records of a flag, oldest first."""
         items = self.dynamodb.query(
@@ -100,11 +131,17 @@ class FlagStores:
         return [(one["action"], one["from"], one["to"]) for one in self.audit(flag)]
 
 
+@cache
+def _stores() -> FlagStores:
+    """The clients, which take longer to make than to use."""
+    return FlagStores(boto3.client("ssm"), boto3.client("dynamodb"))
+
+
 @contextmanager
 def flag_stores() -> Iterator[FlagStores]:
     """Empty tables and no parameter."""
     with mock.patch.dict("os.environ", {**CREDENTIALS, **VARIABLES}), mock_aws():
-        stores = FlagStores(boto3.client("ssm"), boto3.client("dynamodb"))
+        stores = _stores()
         create_audit_table(stores.dynamodb)
         stores.dynamodb.create_table(
             TableName=FLAG_TABLE,
