@@ -14,7 +14,8 @@ from gateway.control.aws import AwsClients, BedrockCredentials, connect
 from gateway.control.flag_control import FlagControl
 from gateway.control.flag_tiers import FlagTier, ParameterTier, TableTier
 from gateway.control.plane import ControlPlane, Credential
-from gateway.control.registry import Provider, RegistryTable
+from gateway.control.registry import Provider
+from gateway.control.registry_table import RegistryTable
 from gateway.control.route_sets import RouteSetParameter
 from gateway.control.secret_scope import Scope, within
 from gateway.control.secrets import (
@@ -37,7 +38,7 @@ from gateway.providers.llama import LlamaAdapter
 from gateway.providers.transport import Transport
 from gateway.safety.residency import EgressGuard, host_of
 from gateway.settings import LlamaSettings, Settings
-from gateway.surfaces.admin import AdminSurface
+from gateway.surfaces.admin import admin_routes
 from gateway.surfaces.http import HttpApplication
 from gateway.surfaces.openai import OpenAiSurface
 from gateway.surfaces.operations import OperationsSurface
@@ -77,7 +78,7 @@ class Application:
         routes = {
             **OpenAiSurface(pipeline, self.control).routes(),
             **RoutingSurface(pipeline, self.control, self.metrics).routes(),
-            **AdminSurface(registry, self.control.registry).routes(),
+            **admin_routes(settings, clients, self.control, self.metrics.observed),
             **OperationsSurface(self.missing, self.metrics).routes(),
         }
         self.http = HttpApplication(

@@ -61,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True):
     eu_only: bool
     model_registry_table: str
     route_set_parameter: str
+    route_set_library: str
+    audit_table: str
     flag_parameters: str
     flag_table: str
     client_keys_secret: str
@@ -95,6 +97,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         eu_only=reading.choice("EU_ONLY", ("true", "false")) != "false",
         model_registry_table=reading.text("MODEL_REGISTRY_TABLE"),
         route_set_parameter=reading.text("ROUTE_SET_PARAMETER"),
+        route_set_library=reading.text("ROUTE_SET_LIBRARY").rstrip("/"),
+        audit_table=reading.text("AUDIT_TABLE"),
         flag_parameters=reading.text("FLAG_PARAMETERS").rstrip("/"),
         flag_table=reading.text("FLAG_TABLE"),
         client_keys_secret=reading.text("CLIENT_KEYS_SECRET"),

@@ -14,7 +14,16 @@ from pathlib import Path
 import aiohttp
 
 from tests.gateway.running import MAXIMUM_BODY_BYTES
-from tests.gateway.stores import CLIENT_KEY, FLAG_TABLE, FLAGS, REGION, ROUTE_SET, TABLE
+from tests.gateway.stores import (
+    AUDIT_TABLE,
+    CLIENT_KEY,
+    FLAG_TABLE,
+    FLAGS,
+    REGION,
+    ROUTE_SET,
+    ROUTE_SET_LIBRARY,
+    TABLE,
+)
 
 PACKAGE_ROOT = Path(__file__).parents[2] / "gateway_image"
 
@@ -43,6 +52,8 @@ def process_environment(aws_url: str, providers_url: str, **changes: str) -> dic
         "EU_ONLY": "true",
         "MODEL_REGISTRY_TABLE": TABLE,
         "ROUTE_SET_PARAMETER": ROUTE_SET,
+        "ROUTE_SET_LIBRARY": ROUTE_SET_LIBRARY,
+        "AUDIT_TABLE": AUDIT_TABLE,
         "FLAG_PARAMETERS": FLAGS,
         "FLAG_TABLE": FLAG_TABLE,
         "CLIENT_KEYS_SECRET": "client",

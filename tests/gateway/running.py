@@ -15,11 +15,13 @@ from gateway.server import QuietServer, make_server
 from gateway.settings import read_settings
 from tests.gateway.stores import (
     ADMIN_KEY,
+    AUDIT_TABLE,
     CLIENT_KEY,
     FLAG_TABLE,
     FLAGS,
     REGION,
     ROUTE_SET,
+    ROUTE_SET_LIBRARY,
     TABLE,
     Stores,
     aws_session,
@@ -27,6 +29,7 @@ from tests.gateway.stores import (
 from tests.gateway.upstreams import TOKEN_PATH, Upstreams
 
 MAXIMUM_BODY_BYTES = 200_000
+OPERATOR = "anna@example.org"
 HELLO = {"messages": [{"role": "user", "content": "Good day"}]}
 
 
@@ -41,6 +44,8 @@ def environment(stores: Stores, upstreams: Upstreams, **changes: str) -> dict[st
         "EU_ONLY": "true",
         "MODEL_REGISTRY_TABLE": TABLE,
         "ROUTE_SET_PARAMETER": ROUTE_SET,
+        "ROUTE_SET_LIBRARY": ROUTE_SET_LIBRARY,
+        "AUDIT_TABLE": AUDIT_TABLE,
         "FLAG_PARAMETERS": FLAGS,
         "FLAG_TABLE": FLAG_TABLE,
         "CLIENT_KEYS_SECRET": stores.arns["client"],
@@ -113,8 +118,13 @@ class Gateway:
     async def route(self, **fields: object) -> Reply:
         return await self.post("/v1/route", {**HELLO, **fields})
 
-    async def admin(self, body: object, key: str = ADMIN_KEY) -> Reply:
-        return await self.call("PUT", "/v1/admin/models", body, key=key)
+    async def admin(
+        self, path: str, body: object = None, *, key: str = ADMIN_KEY, operator: str | None = OPERATOR
+    ) -> Reply:
+        """Ask below /v1/admin: to change something where there is a body, else to look."""
+        headers = {"x-operator": operator} if operator is not None and body is not None else {}
+        method = "GET" if body is None else "POST"
+        return await self.call(method, f"/v1/admin/{path}", body, key=key, headers=headers)
 
     def refresh(self) -> None:
         """Take up the stores now, as the background threads do every few seconds."""

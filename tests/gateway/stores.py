@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from moto import mock_aws
 
-from gateway.control.registry import RegistryItem, RegistryTable
+from gateway.control.registry import RegistryItem, item_to_fields
 from gateway.control.snapshot import Snapshot
+from gateway.control.stored_items import to_stored
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
@@ -87,11 +88,10 @@ class Stores:
         self.ssm = aws_session().client("ssm")
         self.secrets = aws_session().client("secretsmanager")
         self.dynamodb = aws_session().client("dynamodb")
-        self.registry = RegistryTable(self.dynamodb, TABLE)
         self.arns: dict[str, str] = {}
 
-    def fill(self, token_uri: str) -> None:
-        """Put in place what the stacks deploy and an operator sets."""
+    def create_tables(self) -> None:
+        """The tables as the stacks declare them, empty."""
         self.dynamodb.create_table(
             TableName=TABLE,
             BillingMode="PAY_PER_REQUEST",
@@ -105,14 +105,18 @@ class Stores:
             ],
         )
         create_audit_table(self.dynamodb, AUDIT_TABLE)
-        for item in declared_models():
-            self.registry.put(item)
         self.dynamodb.create_table(
             TableName=FLAG_TABLE,
             BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[{"AttributeName": "flag", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "flag", "KeyType": "HASH"}],
         )
+
+    def fill(self, token_uri: str) -> None:
+        """Put in place what the stacks deploy and an operator sets."""
+        self.create_tables()
+        for item in declared_models():
+            self.register(item)
         self.put_route_set(json.dumps(declared_route_set()))
         self.put_flag("rollout-stage", "off")
         self.put_secret("client", {"current": CLIENT_KEY, "previous": ""})
@@ -128,6 +132,10 @@ class Stores:
                 "token_uri": token_uri,
             },
         )
+
+    def register(self, item: RegistryItem) -> None:
+        """Put a version as the deployment does."""
+        self.dynamodb.put_item(TableName=TABLE, Item=to_stored(item_to_fields(item)))
 
     def put_route_set(self, text: str) -> None:
         self.ssm.put_parameter(Name=ROUTE_SET, Value=text, Type="String", Overwrite=True)

@@ -96,7 +96,7 @@ async def test_a_route_set_of_which_no_model_is_registered_replaces_none(
     complaints = gateway.application.control.route_set.complaints
     assert "no model of default@2026-12-01 can answer" in complaints[0]
     assert f"{HAIKU.key} version 2099-01-01 is not registered" in complaints[0]
-    stores.registry.put(msgspec.structs.replace(HAIKU, version="2099-01-01"))
+    stores.register(msgspec.structs.replace(HAIKU, version="2099-01-01"))
     gateway.refresh()
     assert (await gateway.route(domain="legal")).headers["x-route-policy"] == "default@2026-12-01"
 
@@ -105,7 +105,7 @@ async def test_a_route_set_of_which_every_model_is_a_draft_replaces_none(
     gateway: Gateway, stores: Stores
 ) -> None:
     for item in declared_models():
-        stores.registry.put(msgspec.structs.replace(item, version="2099-01-01", lifecycle=Lifecycle.DRAFT))
+        stores.register(msgspec.structs.replace(item, version="2099-01-01", lifecycle=Lifecycle.DRAFT))
     stores.put_route_set(json.dumps(with_versions("2099-01-01")))
     gateway.refresh()
     assert (await gateway.route(domain="legal")).headers["x-route-policy"] == "default@2026-11-01"
@@ -345,50 +345,3 @@ def test_a_started_snapshot_refreshes_itself_until_stopped() -> None:
     snapshot.stop()
     assert snapshot.value is not None
     assert snapshot.value >= 2
-
-
-async def test_registering_a_version_is_known_at_once_here_and_elsewhere_at_the_next_refresh(
-    gateway: Gateway, stores: Stores, upstreams: Upstreams
-) -> None:
-    newer = msgspec.structs.replace(HAIKU, version="2026-12-01", expected_latency_ms=500)
-    async with running_gateway(stores, upstreams) as other:
-        assert (await gateway.admin(msgspec.to_builtins(newer))).status == 201
-        assert newer in (gateway.application.control.registry.value or {}).values()
-        assert (await gateway.admin(msgspec.to_builtins(newer))).status == 200
-        other.refresh()
-        assert newer in (other.application.control.registry.value or {}).values()
-
-
-async def test_a_version_that_exists_cannot_get_other_content(gateway: Gateway, stores: Stores) -> None:
-    other = msgspec.structs.replace(HAIKU, expected_latency_ms=1)
-    reply = await gateway.admin(msgspec.to_builtins(other))
-    assert reply.status == 409
-    assert reply.error["code"] == "version_conflict"
-    assert (stores.registry.load(None).value)[HAIKU.key, HAIKU.version] == HAIKU
-
-
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"lifecycle": "immortal"}, "lifecycle"),
-        ({"context_window_tokens": "many"}, "context_window_tokens"),
-        ({"residency": {"eu_processing": True}}, "residency.eu_licence"),
-        ({"maximum_output_tokens": 10**7}, "maximum_output_tokens"),
-        ({"colour": "blue"}, "colour"),
-    ],
-)
-async def test_an_invalid_item_is_refused_by_field_and_the_registry_unchanged(
-    gateway: Gateway, stores: Stores, changes: dict[str, object], field: str
-) -> None:
-    before = stores.registry.load(None).value
-    reply = await gateway.admin({**msgspec.to_builtins(HAIKU), "version": "2026-12-01", **changes})
-    assert reply.status == 400
-    assert reply.error["param"] == field
-    assert stores.registry.load(None).value == before
-
-
-async def test_a_registry_that_cannot_be_written_is_said_so(gateway: Gateway, stores: Stores) -> None:
-    stores.dynamodb.delete_table(TableName=TABLE)
-    reply = await gateway.admin(msgspec.to_builtins(msgspec.structs.replace(HAIKU, version="2026-12-01")))
-    assert reply.status == 503
-    assert reply.error["code"] == "store_unavailable"

@@ -98,4 +98,4 @@ def test_the_variables_read_are_those_of_the_contract() -> None:
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(SettingsError) as refused:
         read_settings({})
-    assert len(refused.value.mistakes) == 12
+    assert len(refused.value.mistakes) == 15

@@ -1,4 +1,4 @@
-"""The model registry: one immutable item per version of a model, kept in DynamoDB.
+"""The items of the model registry: one per version of a model, immutable but for its lifecycle.
 
 The JSON schema of an item (`environments/models/schema.json`) is generated from `RegistryItem`, so the
 declared models, the admin surface and the table are held to one definition.
@@ -10,18 +10,10 @@ import datetime
 import enum
 import re
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from msgspec import Meta
-
-from gateway.control.snapshot import Loaded
-
-if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
-    from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 PARTITION_KEY = "provider#model"
 SORT_KEY = "version"
@@ -184,61 +176,6 @@ RegistryView = Mapping[tuple[str, str], RegistryItem]
 """Every readable item by (`provider#model`, version)."""
 
 
-class RegistryTable:
-    """The registry's DynamoDB table. Every method blocks."""
-
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
-        self._table = table
-
-    def load(self, previous: RegistryView | None) -> Loaded[RegistryView]:
-        """Read the whole table, with what was just put; an item that became unreadable stays what it was."""
-        items: dict[tuple[str, str], RegistryItem] = {}
-        problems: list[str] = []
-        for page in self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True):
-            for stored in page["Items"]:
-                fields = _plain(stored)
-                keys = (str(fields.get(PARTITION_KEY)), str(fields.get(SORT_KEY)))
-                try:
-                    items[keys] = item_from_fields(fields)
-                except msgspec.ValidationError as error:
-                    problems.append(f"item {keys[0]} version {keys[1]}: {error}")
-                    if previous and keys in previous:
-                        items[keys] = previous[keys]
-        return Loaded(items, tuple(problems))
-
-    def put(self, item: RegistryItem) -> bool:
-        """Store a new version; True where it is new, False where exactly this item was there already.
-
-        Raises:
-            VersionConflictError: the version exists with other content.
-        """
-        fields = item_to_fields(item)
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item={name: _serializer.serialize(value) for name, value in fields.items()},
-                ConditionExpression="attribute_not_exists(#version)",
-                ExpressionAttributeNames={"#version": SORT_KEY},
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            keys = {name: _serializer.serialize(fields[name]) for name in (PARTITION_KEY, SORT_KEY)}
-            stored = self._client.get_item(TableName=self._table, Key=keys, ConsistentRead=True).get(
-                "Item", {}
-            )
-            if _plain(stored) == fields:
-                return False
-            raise VersionConflictError(item) from None
-        return True
-
-
-class VersionConflictError(Exception):
-    """A version that exists cannot get other content: decisions already refer to it."""
-
-    def __init__(self, item: RegistryItem) -> None:
-        super().__init__(f"{item.key} version {item.version} exists with other content; put a new version")
-
-
 def item_to_fields(item: RegistryItem) -> dict[str, object]:
     """The attributes of the stored item: nested maps, integers, dates as text."""
     encoded: dict[str, object] = msgspec.to_builtins(item)
@@ -257,20 +194,3 @@ def item_from_fields(fields: Mapping[str, object]) -> RegistryItem:
             f"{item.key} is stored under {fields.get(PARTITION_KEY)!r}; put it again under its own key"
         )
     return item
-
-
-_serializer = TypeSerializer()
-_deserializer = TypeDeserializer()
-
-
-def _plain(stored: Mapping[str, AttributeValueTypeDef]) -> dict[str, object]:
-    return {name: _integers(_deserializer.deserialize(value)) for name, value in stored.items()}
-
-
-def _integers(value: object) -> object:
-    """boto3 hands numbers out as `Decimal`; the registry holds whole numbers only."""
-    if isinstance(value, dict):
-        return {name: _integers(inner) for name, inner in value.items()}
-    if isinstance(value, Decimal) and value == value.to_integral_value():
-        return int(value)
-    return value

@@ -1,57 +1,55 @@
-"""The administrators' surface: registering a version of a model."""
+"""The administrators' surfaces, wired to the stores they change."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from typing import Protocol
-
-import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
-
-from gateway.control.registry import RegistryItem, RegistryView, VersionConflictError
-from gateway.control.snapshot import Snapshot
-from gateway.failures import Reason, RefusalError
-from gateway.pipeline import Access
-from gateway.surfaces.chat_request import decode_body
-from gateway.surfaces.messages import Endpoint, Incoming, Outgoing, Routes, json_answer
-
-_decoder = msgspec.json.Decoder(RegistryItem)
-logger = logging.getLogger(__name__)
-
-
-class Registry(Protocol):
-    """Where versions are stored; `RegistryTable` outside of tests. `put` blocks."""
-
-    def put(self, item: RegistryItem) -> bool:
-        """Store `item`; True where it is new. Raises `VersionConflictError`."""
-        ...
+from gateway.control.audit import AuditTable
+from gateway.control.aws import AwsClients
+from gateway.control.flag_writer import FlagWriter
+from gateway.control.plane import ControlPlane
+from gateway.control.registry_changes import RegistryChanges
+from gateway.control.registry_table import RegistryTable
+from gateway.control.route_set_activation import RouteSetInForce
+from gateway.control.route_set_library import RouteSetLibrary
+from gateway.settings import Settings
+from gateway.surfaces.admin_audit import AdminAuditSurface
+from gateway.surfaces.admin_flags import AdminFlagsSurface
+from gateway.surfaces.admin_models import AdminModelsSurface
+from gateway.surfaces.admin_route_sets import AdminRouteSetsSurface
+from gateway.surfaces.messages import Routes
+from gateway.telemetry.observed import ObservedModels
 
 
-class AdminSurface:
-    """`PUT /v1/admin/models`: 201 for a new version, 200 for one that exists just so, else 409."""
-
-    def __init__(self, registry: Registry, snapshot: Snapshot[RegistryView]) -> None:
-        self._registry = registry
-        self._snapshot = snapshot
-
-    def routes(self) -> Routes:
-        """The path of this surface."""
-        return {"/v1/admin/models": {"PUT": Endpoint("admin_models", self.put_model, Access.ADMIN)}}
-
-    async def put_model(self, incoming: Incoming) -> Outgoing:
-        """Register a version; this replica knows it before it answers, the others at their next refresh."""
-        item = decode_body(incoming.body, _decoder)
-        try:
-            created = await asyncio.to_thread(self._registry.put, item)
-        except VersionConflictError as conflict:
-            raise RefusalError(Reason.VERSION_CONFLICT, f"{conflict}.", parameter="version") from None
-        except (BotoCoreError, ClientError) as error:
-            logger.warning("registry not written", extra={"problem": str(error)})
-            raise RefusalError(
-                Reason.STORE_UNAVAILABLE, "The registry cannot be written at present."
-            ) from None
-        await asyncio.to_thread(self._snapshot.refresh)
-        return json_answer(
-            {"key": item.key, "version": item.version, "created": created}, 201 if created else 200
-        )
+def admin_routes(
+    settings: Settings, clients: AwsClients, control: ControlPlane, observed: ObservedModels
+) -> Routes:
+    """Everything below `/v1/admin` that changes something, and what is to be looked at before."""
+    audit = AuditTable(clients.dynamodb, settings.audit_table)
+    table = RegistryTable(clients.dynamodb, settings.model_registry_table)
+    in_force = RouteSetInForce(
+        clients.ssm,
+        settings.route_set_parameter,
+        audit,
+        registry=lambda: table.load(None).value,
+        eu_only=settings.eu_only,
+    )
+    models = AdminModelsSurface(
+        table,
+        RegistryChanges(clients.dynamodb, settings.model_registry_table, audit),
+        in_force=in_force.route_set,
+        snapshot=control.registry,
+        observed=observed,
+    )
+    library = RouteSetLibrary(clients.ssm, settings.route_set_library, audit)
+    writer = FlagWriter(
+        clients.flag_parameters,
+        clients.flag_table,
+        AuditTable(clients.flag_table, settings.audit_table),  # which a kill waits for no longer than it must
+        path=settings.flag_parameters,
+        table=settings.flag_table,
+    )
+    return {
+        **models.routes(),
+        **AdminRouteSetsSurface(library, in_force, control.route_set).routes(),
+        **AdminFlagsSurface(writer, control.flags).routes(),
+        **AdminAuditSurface(audit).routes(),
+    }
