@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import pytest
 
 from lambdas.database_connection import RDS_ROOTS, DatabasePlace, connect, place_of
-from lambdas.flag_update import database as writer
 from lambdas.flag_row import FlagRow
+from lambdas.flag_update import database as writer
 from lambdas.flag_update.database import FlagDatabase, FlagDatabaseError, database_of
 from local.ports import LOOPBACK
 from tests.database.database import KEY, REGION, SECRET, Database
