@@ -22,6 +22,7 @@ from gateway.control.refusals import (
     ConflictError,
     NoStoreTookItError,
     TransitionRefusedError,
+    UnknownRouteSetError,
     UnknownVersionError,
     VersionConflictError,
 )
@@ -39,6 +40,7 @@ REFUSALS = (
     NoStoreTookItError,
     SettingsError,
     TransitionRefusedError,
+    UnknownRouteSetError,
     UnknownVersionError,
     VersionConflictError,
 )

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError
 
 from local.aws import CLIENT_CONFIG, known_account
 from local.state import StateDirectory
-from operations.errors import UNREACHABLE, OperationError
+from operations.errors import NO_ANSWER, UNREACHABLE, OperationError
 from stacks.settings import Environment, load
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def enter(name: str, *, in_an_emergency: bool = False) -> Account:
     sts = access.session.client("sts", endpoint_url=access.endpoint_url, config=access.config)
     try:
         caller = sts.get_caller_identity()
-    except HTTPClientError:
+    except NO_ANSWER:
         if not in_an_emergency:
             raise
         return Account(settings, access, f"{getpass.getuser()}@{socket.gethostname()} (not confirmed by STS)")

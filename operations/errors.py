@@ -26,6 +26,9 @@ _NO_CREDENTIALS = (
     TokenRetrievalError,
     ProfileNotFound,
 )
+NO_ANSWER = (ConnectionError, HTTPClientError)
+"""What botocore raises where a service cannot be reached, or does not answer in time."""
+
 _BAD_CREDENTIALS = frozenset(
     {
         "ExpiredToken",
@@ -65,7 +68,7 @@ def explained(error: BotoCoreError | ClientError, environment: str) -> Operation
         return _of_answer(error)
     if isinstance(error, _NO_CREDENTIALS):
         return OperationError(f"no AWS credentials: {error}", remedy=_SIGN_IN, status=UNREACHABLE)
-    if isinstance(error, ConnectionError | HTTPClientError):
+    if isinstance(error, NO_ANSWER):
         remedy = "start it with make up" if environment == "local" else "check the network, then ask again"
         return OperationError(f"{environment} does not answer: {error}", remedy=remedy, status=UNREACHABLE)
     return OperationError(f"AWS could not be asked: {error}", remedy=_SIGN_IN, status=UNREACHABLE)
