@@ -68,6 +68,12 @@ def test_what_is_newer_takes_its_place(migrated: Database, tier: FlagDatabase) -
     assert table(migrated) == ["kill-switch.all|off|11"]
 
 
+def test_a_row_from_the_future_does_not_win_for_ever(migrated: Database, tier: FlagDatabase) -> None:
+    tier.write([row(at=10**15)])
+    assert tier.write([row(value="off", at=11)]) == ["kill-switch.all"]
+    assert table(migrated) == ["kill-switch.all|off|11"]
+
+
 def test_the_newest_of_many_that_write_at_once_remains(migrated: Database, tier: FlagDatabase) -> None:
     writes = [threading.Thread(target=tier.write, args=([row(value=str(at), at=at)],)) for at in range(20)]
     for each in writes:
