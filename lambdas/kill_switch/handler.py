@@ -1,0 +1,174 @@
+"""Turns a kill switch on when an alarm says so. Nothing turns one off but an operator.
+
+SNS calls it with CloudWatch's messages. `SWITCH_OF_ALARM` says which switch an alarm turns on; other alarms
+and other states change nothing. A message may come late or twice: whoever changed the switch after the alarm
+went off knew of it, so that change stays.
+
+The record comes after the switch, unlike everywhere else: nothing may keep a switch from being turned on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Protocol, cast
+
+from lambdas import audit_record
+from lambdas.audit_record import AuditTrail, Change
+from lambdas.bounded_client import open_client
+from lambdas.flag_measurement import measure
+from lambdas.flag_row import FlagRow, milliseconds
+from lambdas.kill_switch import tiers as flag_tiers
+from lambdas.kill_switch.message import ALARM, MalformedError, StateChange, records, state_change
+from lambdas.kill_switch.tiers import ON, ParameterTier, Switched, TableTier
+
+FAILURES = "Failures"
+
+
+class Tier(Protocol):
+    """Where a switch is written."""
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        ...
+
+    def read(self, flag: str) -> Switched:
+        """What it says now."""
+        ...
+
+    def turn_on(self, row: FlagRow) -> None:
+        """Make it say `row`."""
+        ...
+
+
+class NoTierError(Exception):
+    """No tier took the switch; Lambda calls again."""
+
+
+def handler(event: object, context: object) -> None:  # noqa: ARG001 - Lambda passes it
+    """Obey every message of `event`.
+
+    Raises:
+        NoTierError: a switch could be written nowhere.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    switches: Mapping[str, str] = json.loads(os.environ["SWITCH_OF_ALARM"])
+    try:
+        changes = [_read(record) for record in records(event)]
+    except MalformedError as error:
+        _log("event refused", reason=str(error))
+        return
+    press = _Press(os.environ, now_ms)
+    try:
+        unwritten = [flag for change in changes if change for flag in _unwritten(change, switches, press)]
+    finally:
+        measure(os.environ["ENVIRONMENT"], {FAILURES: press.failures}, now_ms)
+    if unwritten:
+        raise NoTierError(f"{', '.join(unwritten)} could be turned on in no tier")
+
+
+def _read(record: object) -> StateChange | None:
+    try:
+        return state_change(record)
+    except MalformedError as error:
+        _log("message refused", reason=str(error))
+        return None
+
+
+def _unwritten(change: StateChange, switches: Mapping[str, str], press: _Press) -> Sequence[str]:
+    """Obey a message; the switch that should have been turned on and could not."""
+    flag = switches.get(change.alarm)
+    if flag is None or change.state != ALARM:
+        reason = "the alarm turns no switch on" if flag is None else f"the state is {change.state}"
+        _log("message without effect", alarm=change.alarm[:255], reason=reason[:100])
+        return ()
+    return () if press.turn_on(flag, change) else (flag,)
+
+
+class _Press:
+    """Turns switches on in every tier it can."""
+
+    def __init__(self, variables: Mapping[str, str], now_ms: int) -> None:
+        dynamodb = open_client("dynamodb")
+        self._tiers: Sequence[Tier] = (
+            TableTier(cast("flag_tiers.Table", dynamodb), variables["FLAG_TABLE"], now_ms=now_ms),
+            ParameterTier(cast("flag_tiers.Ssm", open_client("ssm")), variables["FLAG_PARAMETERS"]),
+        )
+        self._trail = AuditTrail(cast("audit_record.Table", dynamodb), variables["AUDIT_TABLE"])
+        self._now_ms = now_ms
+        self.failures = 0
+
+    def turn_on(self, flag: str, change: StateChange) -> bool:
+        """False where it should be on and no tier took it."""
+        since_ms = min(milliseconds(change.since), self._now_ms)
+        said = {tier.name: self._read(tier, flag) for tier in self._tiers}
+        newest = max((one for one in said.values() if one is not None), key=_order, default=Switched())
+        if newest.changed_at_ms > since_ms and not newest.is_on:
+            _log("message without effect", alarm=change.alarm, reason=f"{flag} was changed since the alarm")
+            return True
+        to_write = [tier for tier in self._tiers if not _is_on(said[tier.name])]
+        if not to_write:
+            _log("message without effect", alarm=change.alarm, reason=f"{flag} is on")
+            return True
+        row = FlagRow(
+            flag=flag,
+            value=ON,
+            changed_at_ms=since_ms,
+            changed_by=change.arn,
+            why=f"alarm {change.alarm}: {change.reason}"[: audit_record.LONGEST_WHY],
+        )
+        written = [tier.name for tier in to_write if self._write(tier, row)]
+        if written:
+            self._record(row, newest.text)
+        return bool(written)
+
+    def _read(self, tier: Tier, flag: str) -> Switched | None:
+        try:
+            return tier.read(flag)
+        except Exception as error:
+            self._failed(f"reading {flag} from the {tier.name}", error)
+            return None
+
+    def _write(self, tier: Tier, row: FlagRow) -> bool:
+        try:
+            tier.turn_on(row)
+        except Exception as error:
+            self._failed(f"turning {row.flag} on in the {tier.name}", error)
+            return False
+        _log("switch turned on", flag=row.flag, tier=tier.name, why=row.why)
+        return True
+
+    def _record(self, row: FlagRow, before: str) -> None:
+        change = Change(
+            subject=f"flag#{row.flag}",
+            who=row.changed_by,
+            how="alarm",
+            action="kill",
+            before=before,
+            after=row.value,
+            why=row.why,
+        )
+        try:
+            self._trail.append(change)
+        except Exception as error:
+            self._failed(f"recording that {row.flag} was turned on", error)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        self.failures += 1
+        _log("kill switch failed", what=what, reason=f"{type(error).__name__}: {error}")
+
+
+def _is_on(said: Switched | None) -> bool:
+    return said is not None and said.is_on
+
+
+def _order(said: Switched) -> tuple[int, bool]:
+    """Switches go by their moment; of two at the same one, `on` comes later."""
+    return said.changed_at_ms, said.is_on
+
+
+def _log(event: str, **fields: object) -> None:
+    print(json.dumps({"event": event, **fields}, ensure_ascii=False))
