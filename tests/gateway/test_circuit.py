@@ -174,15 +174,16 @@ def fail(circuits: Circuits, kind: FailureKind, times: int, *, key: str = KEY, n
 def test_an_unreachable_provider_takes_all_its_models_with_it() -> None:
     circuits = Circuits(RULES)
     fail(circuits, FailureKind.UNREACHABLE, 2)
-    assert circuits.obstacle(Provider.GOOGLE, "google#other", 0.0) == 2.0
-    assert circuits.obstacle(Provider.BEDROCK, "bedrock#claude", 0.0) is None
+    assert not circuits.admits(Provider.GOOGLE, "google#other", 0.0)
+    assert circuits.admits(Provider.BEDROCK, "bedrock#claude", 0.0)
+    assert circuits.paused(0.0) == {"google": 2.0}
 
 
 def test_an_overloaded_model_leaves_the_others_alone() -> None:
     circuits = Circuits(RULES)
     fail(circuits, FailureKind.OVERLOADED, 2)
-    assert circuits.obstacle(Provider.GOOGLE, KEY, 0.0) == 2.0
-    assert circuits.obstacle(Provider.GOOGLE, "google#other", 0.0) is None
+    assert circuits.paused(0.0) == {KEY: 2.0}
+    assert circuits.admits(Provider.GOOGLE, "google#other", 0.0)
 
 
 def test_what_the_caller_is_at_fault_for_opens_nothing() -> None:
@@ -190,16 +191,15 @@ def test_what_the_caller_is_at_fault_for_opens_nothing() -> None:
     for kind in FailureKind:
         if kind.callers_fault or kind is FailureKind.UNSUPPORTED:
             fail(circuits, kind, 100)
-    assert circuits.obstacle(Provider.GOOGLE, KEY, 0.0) is None
+    assert circuits.admits(Provider.GOOGLE, KEY, 0.0)
 
 
 def test_a_rate_limit_keeps_the_model_alone_for_as_long_as_it_asked() -> None:
     circuits = Circuits(RULES)
     circuits.failed(Provider.GOOGLE, KEY, FailureKind.RATE_LIMITED, 7.0, 0.0)
-    assert circuits.obstacle(Provider.GOOGLE, KEY, 0.0) == 7.0
-    assert circuits.obstacle(Provider.GOOGLE, "google#other", 0.0) is None
+    assert circuits.paused(0.0) == {KEY: 7.0}
     circuits.failed(Provider.GOOGLE, KEY, FailureKind.RATE_LIMITED, 100_000.0, 0.0)
-    assert circuits.obstacle(Provider.GOOGLE, KEY, 0.0) == 60.0
+    assert circuits.paused(0.0) == {KEY: 60.0}
 
 
 def test_who_opens_is_told_once() -> None:
@@ -215,7 +215,7 @@ def test_a_model_that_answers_badly_shows_that_its_provider_is_there() -> None:
     fail(circuits, FailureKind.UNREACHABLE, 2)
     assert circuits.acquire(Provider.GOOGLE, KEY, 2.0)
     circuits.failed(Provider.GOOGLE, KEY, FailureKind.OVERLOADED, None, 2.0)
-    assert circuits.obstacle(Provider.GOOGLE, "google#other", 2.0) is None
+    assert circuits.admits(Provider.GOOGLE, "google#other", 2.0)
 
 
 def test_two_calls_never_probe_the_same_provider_by_different_models() -> None:

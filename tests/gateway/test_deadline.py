@@ -14,6 +14,7 @@ from gateway.failures import Reason, RefusalError
 from gateway.model import Completion, Intent, Message, Request, Role, Text
 from gateway.pipeline import Pipeline
 from gateway.providers.adapter import FailureKind, HttpRequest, HttpResponse, ProviderError
+from gateway.resilience.circuits import Circuits
 from gateway.resilience.deadline import call_timeout_s, request_timeout_s
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.record import RequestRecord
@@ -76,6 +77,7 @@ def pipeline_of(providers: SlowProviders) -> Pipeline:
         sender=providers,
         metrics=Metrics(),
         eu_only=True,
+        circuits=Circuits(),
         clock=lambda: providers.now_s,
     )
 

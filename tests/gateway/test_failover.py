@@ -14,6 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture
 def gateway(shared_gateway: Gateway) -> Gateway:
+    shared_gateway.application.circuits.forget()
     return shared_gateway
 
 

@@ -311,11 +311,30 @@ def test_the_policys_first_choice_holds_at_every_stage_while_nothing_is_learned(
 def test_no_eligible_model_is_the_callers_or_the_operators_affair(
     asked: dict[str, object], changes: dict[str, object], reason: Reason
 ) -> None:
-    decision = decide(demand(**asked), situation(**changes))  # type: ignore[arg-type]
-    refusal = refusal_of(decision)
+    holding = situation(**changes)  # type: ignore[arg-type]
+    decision = decide(demand(**asked), holding)  # type: ignore[arg-type]
+    refusal = refusal_of(decision, holding)
     assert refusal.reason is reason
     for each in decision.excluded:
         assert (each.key in refusal.message) is (each.filter is not Filter.PINNED_MODEL)
+
+
+def test_a_provider_that_failed_just_now_is_left_out() -> None:
+    decision = decide(demand(), situation(paused={"google": 2.0}))
+    assert {each.provider for each in decision.candidates} == set(Provider) - {Provider.GOOGLE}
+    assert {each.filter for each in decision.excluded} == {Filter.CIRCUIT}
+
+
+def test_a_model_that_failed_just_now_leaves_its_provider_in() -> None:
+    decision = decide(demand(), situation(paused={"google#gemini-2.5-pro": 2.0}))
+    assert [each.key for each in decision.excluded] == ["google#gemini-2.5-pro"]
+
+
+def test_whoever_finds_only_failed_models_is_told_when_to_come_back() -> None:
+    pauses = {"bedrock": 7.2, "google": 3.4, "llama": 9.0, "google#gemini-2.5-pro": 20.0}
+    holding = situation(paused=pauses)
+    refusal = refusal_of(decide(demand(), holding), holding)
+    assert (refusal.reason, refusal.retry_after_s) == (Reason.PROVIDER_UNAVAILABLE, 4.0)
 
 
 def test_the_demand_is_read_off_the_request() -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.model import Completion, Request
+from gateway.model import Completion, Request, StreamEvent
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
@@ -81,6 +81,31 @@ class ProviderError(Exception):
         self.retry_after_s = retry_after_s
 
 
+class StreamDecoder(Protocol):
+    """Turns the bytes of one streamed answer into events; at most one event is held back."""
+
+    @property
+    def skipped(self) -> int:
+        """Malformed events passed over so far."""
+        ...
+
+    def feed(self, data: bytes) -> list[StreamEvent]:
+        """The events that `data`, split anywhere, completes.
+
+        Raises:
+            ProviderError: the provider tells of a failure, or its answer cannot be read on.
+        """
+        ...
+
+    def end(self) -> list[StreamEvent]:
+        """What the provider's closing of the answer completes; `Finished` has come by then.
+
+        Raises:
+            ProviderError: the answer is not whole.
+        """
+        ...
+
+
 class Adapter(Protocol):
     """One provider's wire format."""
 
@@ -103,4 +128,16 @@ class Adapter(Protocol):
         Raises:
             ProviderError: for every answer that is no completion.
         """
+        ...
+
+    def prepare_stream(self, request: Request, invocation_id: str) -> HttpRequest:
+        """Encode `request` as `prepare` does, for an answer that is sent while it is made.
+
+        Raises:
+            ProviderError: as `prepare`.
+        """
+        ...
+
+    def stream_decoder(self, request: Request) -> StreamDecoder:
+        """For one answer to `request` of status 200; answers of other statuses are for `parse`."""
         ...

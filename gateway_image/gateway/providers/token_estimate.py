@@ -36,15 +36,16 @@ def request_tokens(request: Request) -> int:
 def _schema_tokens(tool: Tool) -> int:
     """Of a schema that cannot be written as JSON nothing is counted: no provider will see it."""
     try:
-        return _tokens(len(msgspec.json.encode(tool.parameters)))
+        return bytes_tokens(len(msgspec.json.encode(tool.parameters)))
     except (RecursionError, UnicodeEncodeError):
         return 0
 
 
 def text_tokens(text: str) -> int:
     """Tokens of a text, about; at least one where there is any."""
-    return _tokens(len(text.encode("utf-8", "replace")))
+    return bytes_tokens(len(text.encode("utf-8", "replace")))
 
 
-def _tokens(size_bytes: int) -> int:
+def bytes_tokens(size_bytes: int) -> int:
+    """Tokens of a text of so many bytes, about."""
     return -(-size_bytes // _BYTES_PER_TOKEN)

@@ -46,13 +46,18 @@ class Circuits:
         self._share = share
         self._circuits: dict[str, Circuit] = {}
 
-    def obstacle(self, provider: Provider, key: str, now_s: float) -> float | None:
-        """Seconds until the model `key` may be called again; None where it may be called now."""
-        for name in (provider, key):
-            circuit = self._circuits.get(name)
-            if circuit is not None and not circuit.admits(now_s):
-                return circuit.retry_after_s(now_s)
-        return None
+    def paused(self, now_s: float) -> dict[str, float]:
+        """Provider or model → seconds until it may be called again, for those that may not be now."""
+        return {
+            name: circuit.retry_after_s(now_s)
+            for name, circuit in self._circuits.items()
+            if not circuit.admits(now_s)
+        }
+
+    def admits(self, provider: Provider, key: str, now_s: float) -> bool:
+        """Whether the model `key` may be called now."""
+        names = (provider, key)
+        return all(self._circuits[name].admits(now_s) for name in names if name in self._circuits)
 
     def acquire(self, provider: Provider, key: str, now_s: float) -> bool:
         """Let a call of the model through, or not; one that is let through must be settled once."""
@@ -91,6 +96,10 @@ class Circuits:
         """The call ended without a verdict."""
         self._circuit(provider).abandoned()
         self._circuit(key).abandoned()
+
+    def forget(self) -> None:
+        """Know nothing of any failure, as a process that has just started."""
+        self._circuits.clear()
 
     def states(self, now_s: float) -> Iterator[tuple[str, CircuitState]]:
         """Every circuit that was ever used, by provider or model."""

@@ -7,6 +7,12 @@ LONGEST_CALL_S = 120.0
 MISSED_BY = 6.0
 """The latency a caller would like is a wish, not a limit: a call is given up at this multiple of it."""
 
+LONGEST_SILENCE_S = 60.0
+"""Between two pieces of a streamed answer; providers send something at least every few seconds."""
+
+LONGEST_STREAM_S = 900.0
+"""For a whole streamed answer: more tokens than any model gives, at the speed of the slowest."""
+
 SHORTEST_REMAINDER_S = 1.0
 """With less than this left no further provider is asked: it could hardly answer."""
 

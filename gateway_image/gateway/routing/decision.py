@@ -19,6 +19,7 @@ class Filter(enum.StrEnum):
     LIFECYCLE = "lifecycle"
     NOT_CONFIGURED = "not_configured"
     KILL_SWITCH = "kill_switch"
+    CIRCUIT = "circuit"
     RESIDENCY = "residency"
     CLOSED_DOMAIN = "closed_domain"
     VISION = "vision"
@@ -29,6 +30,11 @@ class Filter(enum.StrEnum):
     def operators_affair(self) -> bool:
         """True where the same request may find the model again without being changed."""
         return self in (Filter.UNREGISTERED, Filter.LIFECYCLE, Filter.NOT_CONFIGURED, Filter.KILL_SWITCH)
+
+    @property
+    def passes_by_itself(self) -> bool:
+        """True where waiting is enough."""
+        return self is Filter.CIRCUIT
 
 
 class Partial(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -13,12 +14,15 @@ from gateway.providers.token_estimate import request_tokens
 from gateway.routing.decision import Filter
 from gateway.routing.policy import Domain, ModelReference, RouteSet
 
+NOTHING_PAUSED: Mapping[str, float] = MappingProxyType({})
+
 
 class Situation(msgspec.Struct, frozen=True):
     """What holds for every request at this moment.
 
-    `unconfigured` names the providers that cannot be called, with the reason. `eu_only` demands processing
-    in the EU under a licence that covers companies there.
+    `unconfigured` names the providers that cannot be called, with the reason. `paused` has the seconds for
+    which a provider or a model (by its key) is left alone, because its circuit is open. `eu_only` demands
+    processing in the EU under a licence that covers companies there.
     """
 
     registry: RegistryView
@@ -26,6 +30,14 @@ class Situation(msgspec.Struct, frozen=True):
     flags: Flags
     unconfigured: Mapping[Provider, str]
     eu_only: bool
+    paused: Mapping[str, float] = NOTHING_PAUSED
+
+    def pause_s(self, provider: Provider, key: str) -> float | None:
+        """Seconds until a model may be called again; None where it may be now."""
+        if not self.paused:
+            return None
+        pauses = [self.paused[name] for name in (provider, key) if name in self.paused]
+        return max(pauses, default=None)
 
 
 class Demand(msgspec.Struct, frozen=True):
@@ -84,6 +96,8 @@ def _unavailable(item: RegistryItem, situation: Situation) -> tuple[Filter, str]
     switch = situation.flags.kill_switch_on(item.provider)
     if switch is not None:
         return Filter.KILL_SWITCH, f"{switch} is on"
+    if situation.pause_s(item.provider, item.key) is not None:
+        return Filter.CIRCUIT, "it failed just now and is tried again shortly"
     return None
 
 

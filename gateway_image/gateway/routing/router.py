@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from gateway.control.registry import Price, RegistryItem, ToolSupport
 from gateway.failures import Reason, RefusalError
 from gateway.routing.decision import Candidate, Exclusion, Filter, Partial, RouteDecision
@@ -68,20 +70,32 @@ def decide(demand: Demand, situation: Situation) -> RouteDecision:
     )
 
 
-def refusal_of(decision: RouteDecision) -> RefusalError:
+def refusal_of(decision: RouteDecision, situation: Situation) -> RefusalError:
     """Why a decision without candidates answers nothing, naming each model's filter.
 
-    A request that is only too long is told so. One that may succeed unchanged once an operator acts is
-    `NO_AVAILABLE_MODEL`; one that must be changed is `NO_ELIGIBLE_MODEL`.
+    A request that is only too long is told so. One that may succeed unchanged by itself is
+    `PROVIDER_UNAVAILABLE` and told when, one that needs an operator to act `NO_AVAILABLE_MODEL`, one that
+    must be changed `NO_ELIGIBLE_MODEL`.
     """
     in_question = [each for each in decision.excluded if each.filter is not Filter.PINNED_MODEL]
     listed = "; ".join(f"{each.key}: {each.reason} ({each.filter})" for each in in_question)
     message = f"No model can answer this request. {listed}."
     if all(each.filter is Filter.CONTEXT_WINDOW for each in in_question):
         return RefusalError(Reason.CONTEXT_LENGTH_EXCEEDED, message, parameter="messages")
+    waiting = [each for each in in_question if each.filter.passes_by_itself]
+    if waiting:
+        return RefusalError(
+            Reason.PROVIDER_UNAVAILABLE, message, retry_after_s=_soonest_s(waiting, situation)
+        )
     if any(each.filter.operators_affair for each in in_question):
         return RefusalError(Reason.NO_AVAILABLE_MODEL, message)
     return RefusalError(Reason.NO_ELIGIBLE_MODEL, message)
+
+
+def _soonest_s(waiting: list[Exclusion], situation: Situation) -> float:
+    """Whole seconds, at least one, until the first of them may be called again."""
+    keys = [(situation.registry[each.key, each.version].provider, each.key) for each in waiting]
+    return max(1.0, math.ceil(min(situation.pause_s(*key) or 0.0 for key in keys)))
 
 
 def cost_per_thousand_tokens(price: Price) -> float:

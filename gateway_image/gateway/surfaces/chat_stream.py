@@ -8,10 +8,25 @@ with `error`, after which nothing comes.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
 import msgspec
 
-from gateway.failures import RefusalError
-from gateway.model import FinishReason, TextDelta, ToolCallArguments, ToolCallStart, Usage
+from gateway.answer_stream import QUIET_S
+from gateway.failures import Reason, RefusalError
+from gateway.model import (
+    Finished,
+    FinishReason,
+    StreamEvent,
+    TextDelta,
+    Thinking,
+    ToolCallArguments,
+    ToolCallStart,
+    Usage,
+)
+from gateway.pipeline import OpenedAnswer
 from gateway.surfaces.chat_answer import wire_usage
 from gateway.surfaces.errors import refusal_answer
 
@@ -70,3 +85,60 @@ class ChunkEncoder:
 def error_event(refusal: RefusalError) -> bytes:
     """The event that ends an answer which cannot be finished."""
     return b"data: " + refusal_answer(refusal).body + b"\n\n"
+
+
+FAREWELL = error_event(RefusalError(Reason.NOT_READY, "The gateway stops; try again."))
+"""For an answer that is cut off because its replica ends."""
+
+
+class ChatChunks:
+    """One answer's events as they are sent. `created_s` is in seconds since the epoch."""
+
+    def __init__(
+        self, opening: asyncio.Future[OpenedAnswer], request_id: str, created_s: int, *, include_usage: bool
+    ) -> None:
+        self._opening = opening
+        self._chunk_id = f"chatcmpl-{request_id.removeprefix('req_')}"
+        self._created_s = created_s
+        self._include_usage = include_usage
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The chunks, after comments for as long as nothing is said; the last one tells of a failure."""
+        try:
+            while not self._opening.done():
+                yield PING
+                await asyncio.wait((self._opening,), timeout=QUIET_S)
+            opened = self._opening.result()
+            encoder = ChunkEncoder(
+                self._chunk_id, self._created_s, opened.item.model, include_usage=self._include_usage
+            )
+            async with contextlib.aclosing(opened.stream.events()) as events:
+                yield encoder.role()
+                async for event in events:
+                    yield _chunk(encoder, event)
+        except RefusalError as refusal:
+            yield error_event(refusal)
+
+    def close(self) -> None:
+        """End the answer, whether it has begun or not."""
+        self._opening.cancel()
+        self._opening.add_done_callback(_close)
+
+
+def _close(opening: asyncio.Future[OpenedAnswer]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().stream.close()
+
+
+def _chunk(encoder: ChunkEncoder, event: StreamEvent) -> bytes:
+    match event:
+        case TextDelta():
+            return encoder.text(event)
+        case ToolCallStart():
+            return encoder.tool_call(event)
+        case ToolCallArguments():
+            return encoder.arguments(event)
+        case Thinking():
+            return PING
+        case Finished():
+            return encoder.finished(event.finish_reason, event.usage)

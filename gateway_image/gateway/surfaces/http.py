@@ -90,7 +90,7 @@ class HttpApplication:
                     f"The gateway failed to handle this request. Its id is {record.request_id}.",
                 )
             if isinstance(outgoing, Streaming):
-                with contextlib.suppress(ClientGoneError):
+                with contextlib.suppress(ClientGoneError), contextlib.closing(outgoing):
                     await _unless_gone(_send_stream(outgoing, record.request_id, send), receive)
                     status = 200
             else:

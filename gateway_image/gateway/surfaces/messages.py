@@ -41,10 +41,12 @@ class Streaming(msgspec.Struct, frozen=True):
     """An answer that is sent while it is made. It tells of failures itself, in its own form.
 
     `pieces` is closed when the caller has left or the gateway stops; in the second case `farewell` is sent.
+    `close` ends whatever makes the pieces, also where none was ever asked for; it is called in any case.
     """
 
     pieces: AsyncGenerator[bytes, None]
     farewell: bytes
+    close: Callable[[], None]
     content_type: str = "text/event-stream; charset=utf-8"
     headers: tuple[tuple[str, str], ...] = ()
 
