@@ -14,7 +14,7 @@ from stacks.acknowledgements import Pack, acknowledge, in_packs
 from stacks.constructs.encrypted_log_group import allow_log_groups
 from stacks.constructs.encryption_key import EncryptionKey, Holder
 from stacks.constructs.only_readers import only_read_by
-from stacks.constructs.secret_rotation import RotatedSecret, SecretRotation
+from stacks.constructs.secret_rotation import BY_HAND, RotatedSecret, SecretRotation
 from stacks.environment_stack import EnvironmentStack
 from stacks.settings import GOOGLE_IAM_HOST, Environment
 
@@ -27,7 +27,7 @@ ON_REQUEST = (
     "The environment's settings have it rotate when an operator asks, by the same function; its age "
     "is watched."
 )
-BY_HAND = (
+PUT_BY_PEOPLE = (
     "Nothing at the provider makes such a key: a person puts each new one under AWSPENDING, the rotation "
     "tests and promotes it, and its age is watched."
 )
@@ -161,7 +161,7 @@ class SecretsStack(EnvironmentStack):
             yield RotatedSecret(
                 name="llama",
                 secret=self.llama,
-                kind="api_key_by_administration" if administered else "api_key_by_hand",
+                kind="api_key_by_administration" if administered else BY_HAND,
                 provider="llama",
                 every_days=rotation.llama_days if administered else 0,
                 members={
@@ -174,7 +174,7 @@ class SecretsStack(EnvironmentStack):
             yield RotatedSecret(
                 name="llama-administration",
                 secret=self.llama_administration,
-                kind="api_key_by_hand",
+                kind=BY_HAND,
                 provider="llama",
                 members={"test_url": f"{providers.llama.key_administration_url}/service_accounts"},
             )
@@ -186,7 +186,7 @@ class SecretsStack(EnvironmentStack):
             self.admin_keys: ON_REQUEST,
             self.google: ON_REQUEST if self.environment_settings.providers.google.enabled else UNUSED,
             self.llama: self._why_llama_is_not_rotated_by_a_clock(),
-            self.llama_administration: BY_HAND,
+            self.llama_administration: PUT_BY_PEOPLE,
         }
         for secret, reason in reasons.items():
             if secret is not None and secret not in by_clock:
@@ -200,4 +200,4 @@ class SecretsStack(EnvironmentStack):
     def _why_llama_is_not_rotated_by_a_clock(self) -> str:
         if not self.environment_settings.providers.llama.enabled:
             return UNUSED
-        return BY_HAND if self.llama_administration is None else ON_REQUEST
+        return PUT_BY_PEOPLE if self.llama_administration is None else ON_REQUEST

@@ -65,6 +65,15 @@ def check_bedrock(request: Received, known: KnownCredentials, now_s: float) -> N
         )
 
 
+def key_id_of(request: Received, issued: IssuedKeys) -> str | None:
+    """Id of the issued key behind a request's key or token; None where it was made elsewhere."""
+    carried = bearer(request)
+    if carried.startswith(_TOKEN_PREFIX):
+        return carried.removeprefix(_TOKEN_PREFIX).partition(".")[0] or None
+    made_here = issued.with_material(carried) if carried else None
+    return made_here.id if made_here else None
+
+
 def check_llama(request: Received, known: KnownCredentials, issued: IssuedKeys) -> None:
     """Refuses what carries no bearer key, one that is neither registered nor issued, or an ended one."""
     key = bearer(request)

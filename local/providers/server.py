@@ -102,7 +102,7 @@ class Simulation:
             self._llama_wire.authorise(received, self.known, time.time())
             return {"object": "list", "data": []}
 
-        return await self._administer(request, "llama", self._llama_wire, listing)
+        return await self._administer(request, "llama-models", self._llama_wire, listing)
 
     async def _google_iam(self, request: web.Request) -> web.StreamResponse:
         project, email = (request.match_info[name] for name in ("project", "email"))
@@ -204,6 +204,10 @@ class Simulation:
         except RefusalError as refused:
             return refused, None
 
+    def _key_id(self, received: Received, provider: str) -> str | None:
+        issued = self.issued.get(provider)
+        return None if issued is None else credentials.key_id_of(received, issued)
+
     def _remember(self, received: Received, provider: str, model: str, problem: RefusalError | None) -> None:
         small = len(received.body) <= _LARGEST_REMEMBERED_BODY
         self.received.append(
@@ -212,6 +216,7 @@ class Simulation:
                 "provider": provider,
                 "method": received.method,
                 "model": model,
+                "key": self._key_id(received, provider),
                 "path": received.raw_path,
                 "headers": {name: value for name, value in received.headers.items() if name not in _SECRET},
                 "body": received.body.decode("utf-8", "replace") if small else None,

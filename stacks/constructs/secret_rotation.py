@@ -27,6 +27,8 @@ TIMEOUT_S = 120
 HTTPS_PORT = 443
 
 SECRETS_MANAGER = "secretsmanager.amazonaws.com"
+BY_HAND = "api_key_by_hand"
+"""The kind of what a person puts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,15 +164,19 @@ def _permissions(
 ) -> Sequence[iam.PolicyStatement]:
     return [
         iam.PolicyStatement(
-            sid="ReplaceItsSecrets",
+            sid="PromoteValuesOfItsSecrets",
             actions=[
                 "secretsmanager:DescribeSecret",
                 "secretsmanager:GetSecretValue",
-                "secretsmanager:PutSecretValue",
                 "secretsmanager:TagResource",
                 "secretsmanager:UpdateSecretVersionStage",
             ],
             resources=[one.secret.secret_arn for one in rotated],
+        ),
+        iam.PolicyStatement(
+            sid="MakeValuesThatNobodyPuts",
+            actions=["secretsmanager:PutSecretValue"],
+            resources=[one.secret.secret_arn for one in rotated if one.kind != BY_HAND],
         ),
         iam.PolicyStatement(
             sid="EncryptAndDecryptItsSecrets",

@@ -12,10 +12,9 @@ import pytest
 from stacks.settings import Environment
 from tests.stacks.synthesis import Synthesis, load_environment, synthesise
 
-SECRET_ACTIONS = {
+PROMOTION = {
     "secretsmanager:DescribeSecret",
     "secretsmanager:GetSecretValue",
-    "secretsmanager:PutSecretValue",
     "secretsmanager:TagResource",
     "secretsmanager:UpdateSecretVersionStage",
 }
@@ -180,11 +179,15 @@ def test_only_secrets_manager_of_this_account_and_the_schedule_call_the_function
 
 def test_its_role_reaches_the_rotated_secrets_and_nothing_else(every_environment: Synthesis) -> None:
     found = statements(every_environment)
-    replace, key = found.pop("ReplaceItsSecrets"), found.pop("EncryptAndDecryptItsSecrets")
+    told = rotated(every_environment).values()
+    promote, make = found.pop("PromoteValuesOfItsSecrets"), found.pop("MakeValuesThatNobodyPuts")
+    key = found.pop("EncryptAndDecryptItsSecrets")
 
-    assert set(replace["Action"]) == SECRET_ACTIONS
-    assert {one["Ref"] for one in replace["Resource"]} == {
-        one["secret"] for one in rotated(every_environment).values()
+    assert set(promote["Action"]) == PROMOTION
+    assert {one["Ref"] for one in promote["Resource"]} == {one["secret"] for one in told}
+    assert make["Action"] == "secretsmanager:PutSecretValue"
+    assert {one["Ref"] for one in make["Resource"]} == {
+        one["secret"] for one in told if one["kind"] != "api_key_by_hand"
     }
     assert set(key["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
     assert key["Condition"] == {
