@@ -10,8 +10,8 @@
     GET    /_control/keys                         ids of the keys made by and ended at google and llama
     PUT    /_control/keys/{provider}              `Rules` for the keys of google or llama
 
-`google-token` is Google's OAuth token endpoint, `llama-models` the list that a key is tried with, `google-iam`
-and `llama-administration` are where keys are made; each fails and dawdles on its own.
+`google-token` is Google's OAuth token endpoint, `llama-models` the list that a key is tried with,
+`google-iam` and `llama-administration` are where keys are made; each fails and dawdles on its own.
 """
 
 from __future__ import annotations
