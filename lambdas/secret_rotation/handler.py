@@ -156,14 +156,20 @@ def _strategy(secret: RotatedSecret, outside: Outside) -> Strategy:
     return strategy_of(secret, vault=outside.vault, send=outside.send, now_s=outside.now_s)
 
 
-def handler(event: object, context: Context | None, *, outside: Outside | None = None) -> None:
+def handler(
+    event: object,
+    context: Context | None,
+    *,
+    variables: Mapping[str, str] = os.environ,
+    outside: Outside | None = None,
+) -> None:
     """Answer one event.
 
     Raises:
         RotationError: it is refused, or its step failed.
     """
     try:
-        settings = Settings.read(os.environ)
+        settings = Settings.read(variables)
         call = parse_event(event, settings)
     except RotationError as error:
         write_line("rotation refused", reason=str(error))

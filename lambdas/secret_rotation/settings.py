@@ -46,7 +46,7 @@ class ApiKeyByAdministration:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiKeyByHand:
-    """An API key that a person puts, in the member `key_field`; without a `test_url` only its shape counts."""
+    """An API key that a person puts in the member `key_field`; without a `test_url` its shape is judged."""
 
     test_url: str | None
     key_field: str
