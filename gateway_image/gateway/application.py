@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
 import boto3
 from botocore.credentials import ReadOnlyCredentials
 
 from gateway.control.assumed_role import AssumedRole
 from gateway.control.aws import AwsClients, BedrockCredentials, connect
+from gateway.control.database_connection import RDS_ROOTS, DatabasePlace
+from gateway.control.database_token import database_token
 from gateway.control.flag_control import FlagControl
+from gateway.control.flag_database import FlagDatabase
+from gateway.control.flag_evidence import EvidenceWriter
 from gateway.control.flag_tiers import FlagTier, ParameterTier, TableTier
 from gateway.control.plane import ControlPlane, Credential
 from gateway.control.registry import Provider
@@ -36,9 +41,8 @@ from gateway.providers.google import GoogleAdapter
 from gateway.providers.google_access import GoogleAccess
 from gateway.providers.llama import LlamaAdapter
 from gateway.providers.transport import Transport
-from gateway.resilience.circuits import Circuits
 from gateway.safety.residency import EgressGuard, host_of
-from gateway.settings import LlamaSettings, Settings
+from gateway.settings import FlagDatabaseSettings, LlamaSettings, Settings
 from gateway.surfaces.admin import admin_routes
 from gateway.surfaces.http import HttpApplication
 from gateway.surfaces.openai import OpenAiSurface
@@ -62,21 +66,22 @@ class Application:
         session = session or boto3.Session(region_name=settings.aws_region)
         clients = connect(session)
         self.metrics = Metrics()
-        self.circuits = Circuits()
         self.draining = False
         self._transport = Transport(_egress_guard(settings))
         self._google = _google_access(settings, clients, self._send_for_token)
         registry = RegistryTable(clients.dynamodb, settings.model_registry_table)
         adapters, credentials = self._providers(settings, session, clients)
-        self.control = _control_plane(settings, clients, registry, credentials)
+        flags = FlagControl(_flag_tiers(settings, session, clients))
+        self.control = _control_plane(settings, clients, registry, flags, credentials)
         self.metrics.watch(self.control.snapshots())
+        self.metrics.watch_flags(flags.readers)
+        self._evidence = EvidenceWriter(flags.evidence, clients.dynamodb, settings.flag_table)
         pipeline = Pipeline(
             control=self.control,
             adapters=adapters,
             sender=self._transport,
             metrics=self.metrics,
             eu_only=settings.eu_only,
-            circuits=self.circuits,
         )
         routes = {
             **OpenAiSurface(pipeline, self.control).routes(),
@@ -97,6 +102,7 @@ class Application:
     def start(self) -> None:
         """Begin to take up the control plane; returns at once, inside the event loop."""
         self.control.start()
+        self._evidence.start()
         self._background.append(asyncio.ensure_future(self._in_flight.run()))
         if self._google is not None:
             self._background.append(asyncio.ensure_future(self._google.run()))
@@ -104,6 +110,7 @@ class Application:
     async def stop(self) -> None:
         """End everything that runs in the background, and close the connections to providers."""
         self.control.stop()
+        await asyncio.to_thread(self._evidence.stop)
         for each in self._background:
             each.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -139,6 +146,7 @@ def _control_plane(
     settings: Settings,
     clients: AwsClients,
     registry: RegistryTable,
+    flags: FlagControl,
     credentials: Mapping[Provider, Credential],
 ) -> ControlPlane:
     registered = Snapshot("registry", registry.load, interval_s=REGISTRY_INTERVAL_S)
@@ -149,7 +157,7 @@ def _control_plane(
     return ControlPlane(
         registry=registered,
         route_set=Snapshot("route_set", route_set.load, interval_s=REGISTRY_INTERVAL_S),
-        flags=FlagControl(_flag_tiers(settings, clients)),
+        flags=flags,
         client_keys=Snapshot("client_keys", client_keys.load, interval_s=SECRETS_INTERVAL_S),
         admin_keys=Snapshot("admin_keys", admin_keys.load, interval_s=SECRETS_INTERVAL_S),
         credentials=credentials,
@@ -227,12 +235,33 @@ def _reading_again(
     return read
 
 
-def _flag_tiers(settings: Settings, clients: AwsClients) -> tuple[FlagTier, ...]:
+def _flag_tiers(settings: Settings, session: boto3.Session, clients: AwsClients) -> tuple[FlagTier, ...]:
     """The tiers of flags in their order."""
-    return (
+    tiers: list[FlagTier] = [
         ParameterTier(clients.flag_parameters, settings.flag_parameters),
         TableTier(clients.flag_table, settings.flag_table),
-    )
+    ]
+    if settings.flag_database is not None:
+        tiers.append(_flag_database(settings.flag_database, settings.aws_region, session))
+    return tuple(tiers)
+
+
+def _flag_database(database: FlagDatabaseSettings, region: str, session: boto3.Session) -> FlagDatabase:
+    def token() -> str:
+        credentials = session.get_credentials()
+        if credentials is None:
+            raise LookupError(NO_CREDENTIAL)
+        return database_token(
+            credentials.get_frozen_credentials(),
+            host=database.host,
+            port=database.port,
+            user=database.user,
+            region=region,
+        )
+
+    roots = Path(database.roots) if database.roots else RDS_ROOTS
+    place = DatabasePlace(database.host, database.port, database.name, database.user, roots)
+    return FlagDatabase(place, token)
 
 
 def _egress_guard(settings: Settings) -> EgressGuard:

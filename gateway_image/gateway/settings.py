@@ -31,6 +31,19 @@ class BedrockRole(msgspec.Struct, frozen=True):
     external_id: str | None
 
 
+class FlagDatabaseSettings(msgspec.Struct, frozen=True):
+    """Where the third tier of flags is, and as whom it is read; passwords are signed by the task role.
+
+    `roots` is the file with the roots that its certificate must come from, None for those of Amazon RDS.
+    """
+
+    host: str
+    port: int
+    name: str
+    user: str
+    roots: str | None = None
+
+
 class GoogleSettings(msgspec.Struct, frozen=True):
     """Where Gemini is called, and the secret with the service account's key."""
 
@@ -50,7 +63,8 @@ class LlamaSettings(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True):
     """Everything the gateway is told from outside.
 
-    `google` and `llama` are None where disabled, `bedrock_role` where the task's own role calls Bedrock.
+    `google`, `llama` and `flag_database` are None where disabled, `bedrock_role` where the task's own role
+    calls Bedrock.
     """
 
     environment: str
@@ -65,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True):
     audit_table: str
     flag_parameters: str
     flag_table: str
+    flag_database: FlagDatabaseSettings | None
     client_keys_secret: str
     admin_keys_secret: str
     bedrock_role: BedrockRole | None
@@ -101,6 +116,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         audit_table=reading.text("AUDIT_TABLE"),
         flag_parameters=reading.text("FLAG_PARAMETERS").rstrip("/"),
         flag_table=reading.text("FLAG_TABLE"),
+        flag_database=_flag_database(reading),
         client_keys_secret=reading.text("CLIENT_KEYS_SECRET"),
         admin_keys_secret=reading.text("ADMIN_KEYS_SECRET"),
         bedrock_role=_bedrock_role(reading),
@@ -149,6 +165,20 @@ def _bedrock_role(reading: _Reading) -> BedrockRole | None:
     if arn and not _ROLE_ARN.fullmatch(arn):
         reading.mistakes.append(f"BEDROCK_ROLE_ARN is {arn!r}; give the ARN of an IAM role")
     return BedrockRole(arn, reading.optional_text("BEDROCK_ROLE_EXTERNAL_ID"))
+
+
+def _flag_database(reading: _Reading) -> FlagDatabaseSettings | None:
+    names = ("FLAG_DATABASE_HOST", "FLAG_DATABASE_PORT", "FLAG_DATABASE_NAME", "FLAG_DATABASE_USER")
+    roots = reading.optional_text("FLAG_DATABASE_ROOTS")
+    if not reading.any_of(names):
+        return None
+    return FlagDatabaseSettings(
+        host=reading.text("FLAG_DATABASE_HOST"),
+        port=reading.whole_number("FLAG_DATABASE_PORT", 1, 65535),
+        name=reading.text("FLAG_DATABASE_NAME"),
+        user=reading.text("FLAG_DATABASE_USER"),
+        roots=roots,
+    )
 
 
 def _google(reading: _Reading) -> GoogleSettings | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from gateway.control.flag_chain import FlagAnswer, resolve
 from gateway.control.flag_declaration import FlagDeclaration
 from gateway.control.flag_declarations import DECLARATIONS
+from gateway.control.flag_evidence import ShadowEvidence
 from gateway.control.flag_reader import PACES, TierReader
 from gateway.control.flag_state import FlagState, TierSaying
 from gateway.control.flag_tiers import FlagTier
@@ -32,6 +33,7 @@ class FlagControl:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.value: Flags = BUILT_IN_FLAGS
+        self.evidence = ShadowEvidence()
         self._clock = clock
         self._lock = threading.Lock()
         self.readers = tuple(

@@ -6,17 +6,19 @@ caller can make the number of series grow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from gateway.control.flag_reader import TierReader
 from gateway.control.registry import RegistryItem
 from gateway.control.snapshot import Refreshed
 from gateway.model import Usage
 from gateway.routing.decision import RouteDecision
+from gateway.telemetry.flag_tiers import FlagTierCollector
 from gateway.telemetry.observed import ObservedModels
 from gateway.telemetry.record import Attempt
 
@@ -79,6 +81,10 @@ class Metrics:
     def watch(self, snapshots: Iterable[Refreshed]) -> None:
         """Tell the age and failures of `snapshots` with every exposition."""
         self._registry.register(_SnapshotCollector(tuple(snapshots)))
+
+    def watch_flags(self, readers: Sequence[TierReader]) -> None:
+        """Tell with every exposition which tiers of flags are only probed."""
+        self._registry.register(FlagTierCollector(readers))
 
     def request_ended(self, surface: str, status: int, duration_s: float) -> None:
         """Count a request."""
