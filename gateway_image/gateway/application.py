@@ -41,6 +41,7 @@ from gateway.providers.google import GoogleAdapter
 from gateway.providers.google_access import GoogleAccess
 from gateway.providers.llama import LlamaAdapter
 from gateway.providers.transport import Transport
+from gateway.resilience.circuits import Circuits
 from gateway.safety.residency import EgressGuard, host_of
 from gateway.settings import FlagDatabaseSettings, LlamaSettings, Settings
 from gateway.surfaces.admin import admin_routes
@@ -66,6 +67,7 @@ class Application:
         session = session or boto3.Session(region_name=settings.aws_region)
         clients = connect(session)
         self.metrics = Metrics()
+        self.circuits = Circuits()
         self.draining = False
         self._transport = Transport(_egress_guard(settings))
         self._google = _google_access(settings, clients, self._send_for_token)
@@ -82,6 +84,7 @@ class Application:
             sender=self._transport,
             metrics=self.metrics,
             eu_only=settings.eu_only,
+            circuits=self.circuits,
         )
         routes = {
             **OpenAiSurface(pipeline, self.control).routes(),

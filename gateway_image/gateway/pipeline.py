@@ -13,19 +13,23 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.answer_stream import AnswerStream, events_of
+from gateway.call_sequence import CallSequence
 from gateway.control.plane import ControlPlane
 from gateway.control.registry import Provider, RegistryItem
 from gateway.failures import Reason, RefusalError
-from gateway.model import Completion, Request
+from gateway.model import Completion, Request, StreamEvent, Usage
+from gateway.model_call import ModelCall
 from gateway.providers.adapter import Adapter, FailureKind, HttpRequest, HttpResponse, ProviderError
-from gateway.resilience import failover
-from gateway.resilience.deadline import SHORTEST_REMAINDER_S, call_timeout_s, request_timeout_s
+from gateway.providers.transport import OpenAnswer
+from gateway.resilience.circuits import Circuits
+from gateway.resilience.deadline import LONGEST_SILENCE_S, LONGEST_STREAM_S
 from gateway.routing import router
-from gateway.routing.decision import Candidate, RouteDecision
+from gateway.routing.decision import RouteDecision
 from gateway.routing.eligibility import Situation, demand_of
 from gateway.spending.meter import cost_eur_micro
 from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.record import ANSWERED, BROKEN, CANCELLED, Attempt, RequestRecord
+from gateway.telemetry.record import RequestRecord
 
 
 class Access(enum.StrEnum):
@@ -41,6 +45,18 @@ class Sender(Protocol):
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpResponse:
         """Send `request`; raises `ProviderError` where no answer comes within `timeout_s` seconds."""
         ...
+
+    async def open(self, request: HttpRequest, *, first_byte_s: float, idle_s: float) -> OpenAnswer:
+        """Send `request` and return when its answer begins; raises `ProviderError`."""
+        ...
+
+
+class OpenedAnswer(msgspec.Struct, frozen=True):
+    """An answer that is on its way, and the registered model that gives it."""
+
+    stream: AnswerStream
+    item: RegistryItem
+    decision: RouteDecision
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -63,6 +79,7 @@ class Pipeline:
         sender: Sender,
         metrics: Metrics,
         eu_only: bool,
+        circuits: Circuits,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._control = control
@@ -71,6 +88,7 @@ class Pipeline:
         self._metrics = metrics
         self._eu_only = eu_only
         self._clock = clock
+        self._circuits = circuits
 
     def authenticate(self, presented_key: str | None, access: Access) -> None:
         """Let the holder of a key pass.
@@ -114,60 +132,43 @@ class Pipeline:
         Raises:
             RefusalError: no model may answer, or none did.
         """
+        sequence = self._sequence(request, record)
+
+        async def call(item: RegistryItem, timeout_s: float) -> Completion:
+            return await self._complete(item, request, timeout_s, record)
+
+        item, completion = await sequence.until_answered(call)
+        cost = self._settle(item, completion.usage, record)
+        return Answer(completion, item, sequence.decision, cost)
+
+    async def open(self, request: Request, record: RequestRecord) -> OpenedAnswer:
+        """Answer `request` as `answer` does, and return as soon as a model begins to speak.
+
+        Until then others stand in for a model that fails; afterwards a failure ends the answer. Read the
+        stream's events, or close them: the call of the model ends with them.
+
+        Raises:
+            RefusalError: no model may answer, or none did.
+        """
+        sequence = self._sequence(request, record)
+
+        async def call(item: RegistryItem, timeout_s: float) -> AnswerStream:
+            return await self._begin(item, request, timeout_s, record)
+
+        item, stream = await sequence.until_answered(call)
+        return OpenedAnswer(stream, item, sequence.decision)
+
+    def _sequence(self, request: Request, record: RequestRecord) -> CallSequence:
         situation = self._situation()
         decision = self._decide(request, situation, record)
-        ends_at_s = self._clock() + request_timeout_s(decision.sla_ms)
-        errors: list[ProviderError] = []
-        failures: list[failover.Failure] = []
-        refused: set[Provider] = set()
-        candidate: Candidate | None = decision.candidates[0]
-        while candidate is not None:
-            item = situation.registry[candidate.key, candidate.version]
-            timeout_s = min(call_timeout_s(decision.sla_ms), ends_at_s - self._clock())
-            credential = self._control.credentials[item.provider].take_up.in_force()
-            try:
-                completion = await self._call(item, request, timeout_s, record)
-            except ProviderError as error:
-                errors.append(error)
-                failure = failover.Failure(candidate, error.kind)
-            else:
-                return self._settle(item, completion, decision, record)
-            if failure.kind is FailureKind.AUTHENTICATION and item.provider not in refused:
-                refused.add(item.provider)
-                others = self._fallback(decision, [*failures, failure], ends_at_s)
-                if await self._renewed(item.provider, credential, ends_at_s, patient=others is None):
-                    continue
-            failures.append(failure)
-            candidate = self._fallback(decision, failures, ends_at_s)
-        record.problem = "; ".join(error.message for error in errors)
-        raise failover.refusal_of(errors)
-
-    async def _renewed(self, provider: Provider, refused: object, ends_at_s: float, *, patient: bool) -> bool:
-        """Whether `provider` may be asked once more, because another credential than `refused` is in force.
-
-        That is no fallback, and does not count as one: it happens once for a request and a provider.
-        """
-        within_s = ends_at_s - self._clock() - SHORTEST_REMAINDER_S
-        take_up = self._control.credentials[provider].take_up
-        if not await take_up.has_another_than(refused, within_s=within_s, patient=patient):
-            return False
-        return not self._control.flags_in_force().kill_switch_on(provider)
-
-    def _fallback(
-        self, decision: RouteDecision, failures: list[failover.Failure], ends_at_s: float
-    ) -> Candidate | None:
-        if ends_at_s - self._clock() < SHORTEST_REMAINDER_S:
-            return None
-        flags = self._control.flags_in_force()  # not the decision's, which may be minutes old
-        permitted = [each for each in decision.candidates if not flags.kill_switch_on(each.provider)]
-        return failover.next_candidate(permitted, failures)
+        return CallSequence(decision, situation, self._control, self._circuits, record, self._clock)
 
     def _decide(self, request: Request, situation: Situation, record: RequestRecord) -> RouteDecision:
         decision = router.decide(demand_of(request), situation)
         record.decision = decision
         self._metrics.decided(decision)
         if not decision.candidates:
-            raise router.refusal_of(decision)
+            raise router.refusal_of(decision, situation)
         return decision
 
     def _situation(self) -> Situation:
@@ -181,43 +182,84 @@ class Pipeline:
             flags=control.flags_in_force(),
             unconfigured=control.unconfigured(),
             eu_only=self._eu_only,
+            paused=self._circuits.paused(self._clock()),
         )
 
-    async def _call(
+    async def _complete(
         self, item: RegistryItem, request: Request, timeout_s: float, record: RequestRecord
     ) -> Completion:
         adapter = self._adapters[item.provider]
-        started_s = self._clock()
-        outcome: str = BROKEN
-        status: int | None = None
+        call = self._model_call(item, record)
         try:
-            call = adapter.prepare(_within_limits(request, item), item.invocation_id)
-            response = await self._sender.send(call, timeout_s)
-            status = response.status
+            wire = adapter.prepare(_within_limits(request, item), item.invocation_id)
+            response = await self._sender.send(wire, timeout_s)
+            call.status = response.status
             completion = adapter.parse(response, request)
-            outcome = ANSWERED
-        except ProviderError as error:
-            outcome, status = error.kind, error.status
+        except BaseException as error:
+            call.ended_by(error)
             raise
-        except asyncio.CancelledError:
-            outcome = CANCELLED
-            raise
-        finally:
-            duration_ms = round((self._clock() - started_s) * 1000, 3)
-            attempt = Attempt(item.key, item.version, outcome, status, duration_ms)
-            record.attempts.append(attempt)
-            self._metrics.attempted(attempt)
+        call.answered()
         return completion
 
-    def _settle(
-        self, item: RegistryItem, completion: Completion, decision: RouteDecision, record: RequestRecord
-    ) -> Answer:
-        record.usage = completion.usage
-        record.cost_eur_micro = cost_eur_micro(item.price, completion.usage)
-        self._metrics.settled(item, completion.usage, record.cost_eur_micro)
+    async def _begin(
+        self, item: RegistryItem, request: Request, timeout_s: float, record: RequestRecord
+    ) -> AnswerStream:
+        adapter = self._adapters[item.provider]
+        call = self._model_call(item, record)
+        opened: OpenAnswer | None = None
+        try:
+            wire = adapter.prepare_stream(_within_limits(request, item), item.invocation_id)
+            async with asyncio.timeout(timeout_s):
+                opened = await self._sender.open(wire, first_byte_s=timeout_s, idle_s=LONGEST_SILENCE_S)
+                call.status = opened.status
+                stream = AnswerStream(
+                    call,
+                    opened,
+                    adapter.stream_decoder(request),
+                    request,
+                    said=await _said_at_once(adapter, opened, request),
+                    settle=lambda usage: self._settle_stream(item, usage, record),
+                    ends_at_s=self._clock() + LONGEST_STREAM_S,
+                    clock=self._clock,
+                )
+                await stream.begin()
+        except BaseException as error:
+            if opened is not None:
+                opened.close()
+            told = _overdue(timeout_s) if isinstance(error, TimeoutError) else error
+            call.ended_by(told)
+            raise told from None
+        call.began_to_answer()
+        return stream
+
+    def _model_call(self, item: RegistryItem, record: RequestRecord) -> ModelCall:
+        return ModelCall(item, record, metrics=self._metrics, circuits=self._circuits, clock=self._clock)
+
+    def _settle(self, item: RegistryItem, usage: Usage, record: RequestRecord) -> int:
+        record.usage = usage
+        record.cost_eur_micro = cost_eur_micro(item.price, usage)
+        self._metrics.settled(item, usage, record.cost_eur_micro)
         flags = self._control.flags
         flags.evidence.answered(record.request_id, flags.value)
-        return Answer(completion, item, decision, record.cost_eur_micro)
+        return record.cost_eur_micro
+
+    def _settle_stream(self, item: RegistryItem, usage: Usage, record: RequestRecord) -> None:
+        self._settle(item, usage, record)
+
+
+async def _said_at_once(adapter: Adapter, opened: OpenAnswer, request: Request) -> list[StreamEvent]:
+    """What an answer that is no stream says: nothing where it is one.
+
+    Raises:
+        ProviderError: the provider refuses.
+    """
+    if opened.status == 200 and not opened.headers.get("content-type", "").startswith("application/json"):
+        return []
+    return events_of(adapter.parse(await opened.whole(), request))
+
+
+def _overdue(timeout_s: float) -> ProviderError:
+    return ProviderError(FailureKind.TIMEOUT, f"nothing was said within {timeout_s:g} s")
 
 
 def _within_limits(request: Request, item: RegistryItem) -> Request:
