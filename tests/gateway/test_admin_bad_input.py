@@ -62,7 +62,7 @@ def records(stores: Stores, item: RegistryItem = DRAFT) -> list[str]:
     ],
 )
 async def test_an_invalid_item_is_refused_by_field_and_nothing_is_changed(
-    gateway: Gateway, stores: Stores, changes: dict[str, object], field: str
+    gateway: Gateway, stores: Stores, changes: dict[str, Any], field: str
 ) -> None:
     before = registered(stores)
     reply = await gateway.admin("models", proposal(**changes))
