@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from constructs import Construct
@@ -71,3 +72,5 @@ class FeatureFlagsStack(EnvironmentStack):
             deletion_protection=environment.deployment.stateful_protection,
             removal_policy=self.removal_policy,
         )
+        cdk.CfnOutput(self, "FlagParameterPath", value=self.parameter_path)
+        cdk.CfnOutput(self, "FlagTableName", value=self.table.table_name)
