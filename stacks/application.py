@@ -89,6 +89,10 @@ def build(
         environment=environment,
         table_key=secrets.table_key,
         log_key=secrets.log_key,
+        vpc=network.vpc,
+        function_subnets=network.gateway_subnets,
+        isolated_subnets=network.isolated_subnets,
+        endpoint_security_group=network.endpoints.security_group,
     )
     guardrails = GuardrailsStack(app, "Guardrails", environment=environment)
     cache = CacheStack(
@@ -113,6 +117,7 @@ def build(
         audit_table=model_registry.audit_table,
         flag_parameter_path=feature_flags.parameter_path,
         flag_table=feature_flags.table,
+        flag_database=feature_flags.database,
         client_keys=secrets.client_keys,
         admin_keys=secrets.admin_keys,
         google=secrets.google,

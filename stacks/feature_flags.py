@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from stacks.constructs.flag_database import FlagDatabase
 from stacks.constructs.operator_parameters import OperatorParameter, OperatorParameters
+from stacks.constructs.python_function import FunctionNetwork
 from stacks.environment_stack import EnvironmentStack, tags_of
 from stacks.settings import Environment
 
@@ -36,6 +39,10 @@ class FeatureFlagsStack(EnvironmentStack):
         environment: Environment,
         table_key: kms.IKey,
         log_key: kms.IKey,
+        vpc: ec2.IVpc,
+        function_subnets: Sequence[ec2.ISubnet],
+        isolated_subnets: Sequence[ec2.ISubnet],
+        endpoint_security_group: ec2.ISecurityGroup,
     ) -> None:
         super().__init__(
             scope,
@@ -74,3 +81,31 @@ class FeatureFlagsStack(EnvironmentStack):
         )
         cdk.CfnOutput(self, "FlagParameterPath", value=self.parameter_path)
         cdk.CfnOutput(self, "FlagTableName", value=self.table.table_name)
+        self._vpc = vpc
+        self._function_subnets = function_subnets
+        self._endpoint_security_group = endpoint_security_group
+        self.database: FlagDatabase | None = None
+        if environment.flags.database:
+            self.database = FlagDatabase(
+                self,
+                "Database",
+                network=self._network("MigrationsSecurityGroup", "Migrations of the flag database"),
+                isolated_subnets=isolated_subnets,
+                log=self.function_log(log_key),
+            )
+            cdk.CfnOutput(self, "FlagDatabaseHost", value=self.database.host)
+
+    def _network(self, construct_id: str, who: str) -> FunctionNetwork:
+        """Where a function runs that connects to the database: it may call endpoints, and AWS's gateways.
+
+        The gateways to S3 and DynamoDB have no security group to name, and an address range of their own in
+        each region; what else goes to port 443 ends at the firewall.
+        """
+        group = ec2.SecurityGroup(
+            self, construct_id, vpc=self._vpc, description=who, allow_all_outbound=False
+        )
+        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), f"{who}: tables, and CloudFormation")
+        group.connections.allow_to(
+            self._endpoint_security_group, ec2.Port.tcp(443), f"{who} to endpoints of AWS services"
+        )
+        return FunctionNetwork(vpc=self._vpc, subnets=self._function_subnets, security_group=group)

@@ -15,6 +15,7 @@ from constructs import Construct
 
 from stacks.constructs.deployment_alarms import DeploymentAlarms
 from stacks.constructs.encrypted_log_group import EncryptedLogGroup
+from stacks.constructs.flag_database import READER, FlagDatabase
 from stacks.constructs.gateway_container import PORT, GatewayContainer
 from stacks.constructs.gateway_load_balancer import GatewayLoadBalancer
 from stacks.constructs.gateway_permissions import GatewayTaskRole
@@ -55,6 +56,7 @@ class GatewayStack(EnvironmentStack):
         audit_table: dynamodb.ITableV2,
         flag_parameter_path: str,
         flag_table: dynamodb.TableV2,
+        flag_database: FlagDatabase | None,
         client_keys: secretsmanager.Secret,
         admin_keys: secretsmanager.Secret,
         google: secretsmanager.Secret,
@@ -92,6 +94,9 @@ class GatewayStack(EnvironmentStack):
             invocable=models if providers.bedrock.enabled else (),
             bedrock_role_arn=providers.bedrock.assumed_role_arn,
         )
+        database_access = flag_database.access(READER) if flag_database else None
+        if database_access:
+            task_role.add_to_policy(database_access.statement)
         for secret in provider_secrets.values():
             only_read_by([task_role, rotation_role], secret)
         log_group = EncryptedLogGroup(
@@ -116,6 +121,7 @@ class GatewayStack(EnvironmentStack):
                 "CLIENT_KEYS_SECRET": client_keys.secret_arn,
                 "ADMIN_KEYS_SECRET": admin_keys.secret_arn,
                 **{name: secret.secret_arn for name, secret in provider_secrets.items()},
+                **(database_access.variables if database_access else {}),
             },
             task_role=task_role,
             log_group=log_group,
@@ -161,6 +167,8 @@ class GatewayStack(EnvironmentStack):
         task_security_group = self._task_security_group(
             front_door, endpoints=endpoint_security_group, cache=cache_security_group
         )
+        if flag_database:
+            flag_database.let_in(task_security_group, "Tasks to the flag database")
         self.service = GatewayService(
             self,
             "Service",

@@ -91,6 +91,7 @@ class NetworkStack(EnvironmentStack):
                 region=environment.deployment.region,
                 environment=environment.name,
                 stack_prefix=environment.stack_prefix,
+                answers_cloudformation=environment.flags.database,
                 bedrock_role_arn=environment.providers.bedrock.assumed_role_arn,
             ),
         )

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from lambdas.database_connection import Connection, connect, place_of, reason_of, signed_password
 from lambdas.flag_row import FUTURE_MS, FlagRow
 
-# Not as a condition in a statement of its own: two that write at once would both see the older row. What stands
-# in the future by the server's clock is not believed, as in the table: it would win for ever.
-_UPSERT = f"""
+# Not as a condition in a statement of its own: two that write at once would both see the older row. What
+# stands in the future by the server's clock is not believed, as in the table: it would win for ever.
+_UPSERT = """
 INSERT INTO public.flags (flag, value, changed_at_ms, changed_by, why) VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (flag) DO UPDATE
    SET value = excluded.value, changed_at_ms = excluded.changed_at_ms,
        changed_by = excluded.changed_by, why = excluded.why
  WHERE excluded.changed_at_ms > flags.changed_at_ms
-    OR flags.changed_at_ms > extract(epoch FROM clock_timestamp()) * 1000 + {FUTURE_MS}
+    OR flags.changed_at_ms > extract(epoch FROM clock_timestamp()) * 1000 + %s
 """
 
 
@@ -62,5 +62,5 @@ def database_of(variables: Mapping[str, str]) -> FlagDatabase | None:
 
 def _put(connection: Connection, row: FlagRow) -> bool:
     cursor = connection.cursor()
-    cursor.execute(_UPSERT, (row.flag, row.value, row.changed_at_ms, row.changed_by, row.why))
+    cursor.execute(_UPSERT, (row.flag, row.value, row.changed_at_ms, row.changed_by, row.why, FUTURE_MS))
     return cursor.rowcount == 1

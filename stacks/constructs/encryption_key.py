@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import aws_cdk as cdk
@@ -17,6 +17,7 @@ class Holder(StrEnum):
     BEDROCK = "bedrock"
     DYNAMODB = "dynamodb"
     ELASTICACHE = "elasticache"
+    RDS = "rds"
     SECRETS_MANAGER = "secretsmanager"
 
 
@@ -64,11 +65,13 @@ _USES: Mapping[Holder, tuple[str, ...]] = {
     Holder.DYNAMODB: _DATA_KEYS,
     # https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/at-rest-encryption.html
     Holder.ELASTICACHE: _DATA_KEYS,
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Overview.Encryption.Keys.html
+    Holder.RDS: _DATA_KEYS,
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     Holder.SECRETS_MANAGER: ("kms:Decrypt", "kms:GenerateDataKey"),
 }
 
-_NEEDING_GRANTS = frozenset({Holder.BEDROCK, Holder.DYNAMODB, Holder.ELASTICACHE})
+_NEEDING_GRANTS = frozenset({Holder.BEDROCK, Holder.DYNAMODB, Holder.ELASTICACHE, Holder.RDS})
 """Services that go on using the key after the call that made the resource."""
 
 
@@ -76,8 +79,9 @@ class EncryptionKey(kms.Key):
     """A rotated key whose policy names every action.
 
     Principals of the account may administer it, as far as their own policies allow. For data they may use it
-    through `holder` alone, which decides who sees what; nobody may encrypt or decrypt by calling KMS.
-    Without a `holder` it is for services that act on their own; each is let in by a statement of its own.
+    through `holder` and `further_holders` alone, which decide who sees what; nobody may encrypt or decrypt by
+    calling KMS. Without a `holder` it is for services that act on their own; each is let in by a statement of
+    its own.
     """
 
     def __init__(
@@ -88,11 +92,12 @@ class EncryptionKey(kms.Key):
         description: str,
         removal_policy: cdk.RemovalPolicy,
         holder: Holder | None = None,
+        further_holders: Sequence[Holder] = (),
     ) -> None:
         stack = cdk.Stack.of(scope)
         statements = [_administration(stack.account)]
-        if holder is not None:
-            statements += _use(holder, account=stack.account, region=stack.region)
+        for each in (*([holder] if holder else []), *further_holders):
+            statements += _use(each, account=stack.account, region=stack.region)
         super().__init__(
             scope,
             construct_id,

@@ -19,6 +19,7 @@ class Place:
     """Where an environment lives, and the names that its resources begin with.
 
     `bedrock_role_arn` is the role of another account that Bedrock is called with; None: the task's own.
+    `answers_cloudformation`: a custom resource's function runs in the network, and must say how it ended.
     """
 
     account: str
@@ -26,6 +27,7 @@ class Place:
     environment: str
     stack_prefix: str
     bedrock_role_arn: str | None = None
+    answers_cloudformation: bool = False
 
     def arn(self, service: str, resource: str) -> str:
         """ARN of a resource of the environment's own account and region."""
@@ -125,18 +127,25 @@ def table_statements(place: Place) -> Sequence[iam.PolicyStatement]:
 
 
 def object_statements(place: Place) -> Sequence[iam.PolicyStatement]:
-    """For the gateway to S3: image layers, which lie in a bucket of ECR's, fetched by signed addresses.
+    """For the gateway to S3: image layers, which lie in a bucket of ECR's, and answers to CloudFormation.
 
-    https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html#ecr-minimum-s3-perms
+    Both by signed addresses:
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html#ecr-minimum-s3-perms,
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/vpc-interface-endpoints.html
     """
-    return [
-        iam.PolicyStatement(
-            sid="ImageLayers",
-            principals=[iam.AnyPrincipal()],
-            actions=["s3:GetObject"],
-            resources=[f"arn:aws:s3:::prod-{place.region}-starport-layer-bucket/*"],
-        )
-    ]
+    layers = iam.PolicyStatement(
+        sid="ImageLayers",
+        principals=[iam.AnyPrincipal()],
+        actions=["s3:GetObject"],
+        resources=[f"arn:aws:s3:::prod-{place.region}-starport-layer-bucket/*"],
+    )
+    answers = iam.PolicyStatement(
+        sid="AnswersToCloudFormation",
+        principals=[iam.AnyPrincipal()],
+        actions=["s3:PutObject"],
+        resources=[f"arn:aws:s3:::cloudformation-custom-resource-response-{place.region.replace('-', '')}/*"],
+    )
+    return [layers, answers] if place.answers_cloudformation else [layers]
 
 
 def _images(place: Place) -> Sequence[iam.PolicyStatement]:

@@ -19,6 +19,7 @@ KEY_PROPERTIES: Mapping[str, str] = MappingProxyType(
             "BucketEncryption.ServerSideEncryptionConfiguration[].ServerSideEncryptionByDefault"
             ".KMSMasterKeyID"
         ),
+        "AWS::RDS::DBCluster": "KmsKeyId",
         "AWS::SNS::Topic": "KmsMasterKeyId",
         "AWS::SQS::Queue": "KmsMasterKeyId",
         "AWS::SecretsManager::Secret": "KmsKeyId",

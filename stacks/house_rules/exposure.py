@@ -36,6 +36,7 @@ _ADDRESS_SWITCHES: Mapping[str, str] = {
     "AWS::EC2::Instance": "NetworkInterfaces[].AssociatePublicIpAddress",
     "AWS::EC2::Subnet": "MapPublicIpOnLaunch",
     "AWS::ECS::Service": "NetworkConfiguration.AwsvpcConfiguration.AssignPublicIp",
+    "AWS::RDS::DBInstance": "PubliclyAccessible",
 }
 
 

@@ -22,6 +22,7 @@ WITHOUT_TAGS = frozenset(
         "AWS::IAM::ManagedPolicy",
         "AWS::IAM::Policy",
         "AWS::Lambda::EventInvokeConfig",
+        "AWS::Lambda::LayerVersion",
         "AWS::Lambda::Permission",
         "AWS::Lambda::Url",
         "AWS::Logs::ResourcePolicy",

@@ -12,6 +12,7 @@ HOLDING_DATA = frozenset(
         "AWS::DynamoDB::Table",
         "AWS::KMS::Key",
         "AWS::Logs::LogGroup",
+        "AWS::RDS::DBCluster",
         "AWS::SecretsManager::Secret",
     }
 )
@@ -30,6 +31,7 @@ PROTECTION_SWITCHES = {
         "SubnetChangeProtection",
         "FirewallPolicyChangeProtection",
     ),
+    "AWS::RDS::DBCluster": ("DeletionProtection",),
 }
 """The switches that a protected environment has on, and another one off, by type."""
 
