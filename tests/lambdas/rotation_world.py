@@ -100,8 +100,10 @@ class World:
         self.administration = SimulatedAdministration("https://llama.example.com")
         self.fault = Fault()
         self.said = io.StringIO()
+        self.declared: dict[str, dict[str, object]] = {}
         self._numbers = itertools.count(1)
         self.vault.create(ARN, json.dumps(self._first_value() if set_by_operator else {}))
+        self._key_before = self.current.get("current")
         self.vault.create(ADMINISTRATION_ARN, json.dumps({"admin_key": self.administration.admin_key}))
 
     # ---- what is there -----------------------------------------------------------------------------
@@ -158,7 +160,7 @@ class World:
     def current_works(self) -> bool:
         current = self.current
         if self.kind == "generated_keys":
-            return len(current["current"]) >= 30
+            return len(current["current"]) >= 16
         if self.kind == "google_service_account":
             return current["private_key_id"] in self.google.keys
         return current["api_key"] in self.administration.keys
@@ -187,6 +189,7 @@ class World:
             ClientRequestToken=f"by-a-person-{next(self._numbers):028d}",
             SecretString=json.dumps(document),
         )
+        self._key_before = document.get("current")
 
     def call(self, event: object) -> None:
         outside = Outside(
@@ -195,7 +198,10 @@ class World:
             now_s=self.clock.now_s,
             sleep=self.clock.sleep,
         )
-        variables = {"ENVIRONMENT": "test", "ROTATED_SECRETS": json.dumps({ARN: self.settings})}
+        variables = {
+            "ENVIRONMENT": "test",
+            "ROTATED_SECRETS": json.dumps(self.declared or {ARN: self.settings}),
+        }
         with contextlib.redirect_stdout(self.said):
             try:
                 handler(event, Context(), variables=variables, outside=outside)
@@ -233,7 +239,10 @@ class World:
     # ---- what must hold ----------------------------------------------------------------------------
 
     def check_always(self) -> None:
-        """The current value works, whatever has been going on."""
+        """The current value works, and no caller was cut off, whatever has been going on."""
+        if self.kind == "generated_keys" and self.current.get("current") != self._key_before:
+            assert self.current["previous"] == self._key_before, "callers with the old key are cut off"
+            self._key_before = self.current["current"]
         if self.current:
             assert self.current_works(), f"AWSCURRENT does not work at the provider of {self.kind}"
 

@@ -47,6 +47,7 @@ class SimulatedGoogle:
         self.files: list[dict[str, str]] = []
         self.tokens: set[str] = set()
         self.unknown_until: dict[str, int] = {}
+        self.answers_for = EMAIL
         self._numbers = itertools.count()
 
     def new_key_file(self, email: str = EMAIL) -> dict[str, str]:
@@ -72,7 +73,7 @@ class SimulatedGoogle:
         if headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
             return 401, {"error": {"code": 401, "status": "UNAUTHENTICATED", "message": "no such token"}}
         match = re.fullmatch(r"/v1/projects/-/serviceAccounts/([^/]+)/keys(?:/([^/]+))?", path)
-        if match is None or unquote(match[1]) != EMAIL:
+        if match is None or unquote(match[1]) != self.answers_for:
             return 404, {"error": {"code": 404, "status": "NOT_FOUND", "message": "no such account"}}
         if method == "POST":
             return self._create(json.loads(body))
