@@ -50,9 +50,14 @@ def _switch(account: Account, provider: str, to: Switch, why: str) -> int:
 
 
 def _tables(account: Account) -> tuple[str, str]:
-    """The tables of the records and of the flags; names of none where CloudFormation does not tell them."""
+    """The tables of the records and of the flags; names of none where CloudFormation does not tell them.
+
+    Raises:
+        OperationError: nothing is deployed that could be stopped.
+    """
     try:
-        return account.output(REGISTRY, "AuditTableName"), account.output(FLAGS, "FlagTableName")
+        audit = account.outputs(REGISTRY).get("AuditTableName", NOT_LOOKED_UP)
+        return audit, account.outputs(FLAGS).get("FlagTableName", NOT_LOOKED_UP)
     except (BotoCoreError, ClientError) as error:
         print(f"wrong: Parameter Store alone is written: {explained(error, account.name)}")
         return NOT_LOOKED_UP, NOT_LOOKED_UP

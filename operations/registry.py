@@ -49,7 +49,7 @@ def check_deployed(account: Account, today: datetime.date) -> int:
     found = compare(account)
     _show(found)
     if not found.wrong:
-        print(f"{account.name}: what is declared is deployed, and nothing else is said of it")
+        print(f"{account.name}: what is declared is deployed, as it is declared")
     return REFUSED if found.wrong else status
 
 

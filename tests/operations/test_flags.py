@@ -128,3 +128,21 @@ def test_a_store_that_denies_is_one_line(staging: Staging, monkeypatch: pytest.M
         "PutParameter is denied: not authorized to perform ssm:PutParameter; "
         "use a role that may, or have the permission added to yours\n"
     )
+
+
+def test_a_kill_works_where_an_older_deployment_names_no_table(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stacks, "OUTPUTS", {"model-registry": {}, "feature-flags": {}})
+    killed = staging.run("kill", "staging", "--provider", "google", *WHY)
+    assert (killed.status, staging.flag("kill-switch.google")) == (1, "on"), killed.text
+    assert "wrong: table did not take it" in killed.out
+
+
+def test_where_nothing_is_deployed_nothing_is_said_to_be_stopped(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stacks, "OUTPUTS", {})
+    killed = staging.run("kill", "staging", "--provider", "google", *WHY)
+    assert (killed.status, "is not deployed" in killed.err) == (3, True)
+    assert staging.flag("kill-switch.google") == "off"
