@@ -127,6 +127,7 @@ def test_the_readme_speaks_to_its_four_readers_in_order() -> None:
         "What the first answer means",
         "For platform engineers: deploying to an account",
         "For SREs: changing capacity",
+        "For SREs: what changes while it runs",
         "For application developers: calling it",
         "Where to read on",
     ]
