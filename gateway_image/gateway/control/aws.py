@@ -24,7 +24,11 @@ BEARER_TOKEN_VARIABLE = "AWS_BEARER_TOKEN_BEDROCK"  # noqa: S105 - the name of A
 BACKGROUND_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1})
 """No retries: the next refresh is one, and a store that hangs must be noticed within seconds."""
 
-FLAG_CONFIG = Config(connect_timeout=1, read_timeout=1.5, retries={"total_max_attempts": 1})
+FLAG_CONNECT_S = 1.0
+FLAG_READ_S = 1.5
+FLAG_CONFIG = Config(
+    connect_timeout=FLAG_CONNECT_S, read_timeout=FLAG_READ_S, retries={"total_max_attempts": 1}
+)
 """A kill switch must be in force everywhere within five seconds, whatever hangs in between."""
 
 
