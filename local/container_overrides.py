@@ -79,6 +79,11 @@ def container_overrides(
     return overrides
 
 
+def database_overrides(defined: Mapping[str, str], roots: Path) -> dict[str, str]:
+    """Where the task has a flag database, the file with the authority of the certificate it has here."""
+    return {"FLAG_DATABASE_ROOTS": str(roots)} if "FLAG_DATABASE_HOST" in defined else {}
+
+
 def _provider_hosts(defined: Mapping[str, str], real: RealProviders) -> str:
     """The simulators' host, and a real provider's own: never the defined ones of a simulated provider."""
     hosts = [LOOPBACK]

@@ -20,8 +20,8 @@ LONGEST_LIFETIME_S = 900
 CLOCK_SKEW = timedelta(minutes=5)
 _SIGNATURE = "X-Amz-Signature"
 
-SecretOf = Callable[[str], str | None]
-"""The secret of an access key, None where there is none."""
+SecretOf = Callable[[str, str | None], str | None]
+"""The secret of an access key and the session token that comes with it; None where the two are nobody's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class TokenJudge:
             or query.get("X-Amz-Algorithm") != ALGORITHM
         ):
             return f"it is not signed for {SERVICE} in {self.region}"
-        secret = self.secret_of(access_key)
+        secret = self.secret_of(access_key, query.get("X-Amz-Security-Token"))
         if secret is None:
             return "nobody has the key it is signed with"
         unsigned = {name: value for name, value in query.items() if name != _SIGNATURE}

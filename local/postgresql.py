@@ -89,8 +89,8 @@ class PostgresqlServer:
         self._user = _unprivileged_user()
         self._process: subprocess.Popen[bytes] | None = None
         self._tokens = TokenDirectory(objection, log)
-        # Not below the project: the server's user may not get there.
-        self.folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+        # Not below the project: the server's user may not get there, and a socket's path must be short.
+        self.folder = Path(tempfile.mkdtemp(prefix="postgresql-", dir="/tmp"))
         try:
             self._prepare()
         except BaseException:

@@ -43,6 +43,11 @@ class StateDirectory:
         return self.root / "cdk.out"
 
     @property
+    def database_roots(self) -> Path:
+        """The authority of the flag database's certificate, where a database is deployed."""
+        return self.root / "emulator" / "database_roots.pem"
+
+    @property
     def images(self) -> Path:
         """The image store's folder."""
         return self.root / "images"

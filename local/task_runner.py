@@ -20,7 +20,7 @@ from pathlib import Path
 
 from local.aws import Account, known_account
 from local.container import Container, assemble
-from local.container_overrides import RealProviders, container_overrides
+from local.container_overrides import RealProviders, container_overrides, database_overrides
 from local.container_secrets import resolve
 from local.image_store import ImageStore
 from local.ports import Ports
@@ -151,6 +151,7 @@ def prepare(
     """The container of a task and the id of the image it runs from."""
     image = ImageStore(state.images).image(task.image)
     overrides = container_overrides(task.environment, ports, account.region, real)
+    overrides |= database_overrides(task.environment, state.database_roots)
     given = resolve(account, task.secrets) | overrides | endpoint.environment()
     return assemble(task, image, account.region, given), image.id
 

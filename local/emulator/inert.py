@@ -87,5 +87,7 @@ RECORDED: Mapping[str, str] = {
     "AWS::ElasticLoadBalancingV2::LoadBalancer": "callers reach the task directly",
     "AWS::Bedrock::Guardrail": "its policies are kept, not applied",
     "AWS::Bedrock::GuardrailVersion": "its policies are kept, not applied",
+    "AWS::RDS::DBInstance": "one server answers for all instances of a cluster; nobody takes over",
+    "AWS::RDS::DBSubnetGroup": "processes talk over loopback",
     "AWS::SecretsManager::RotationSchedule": "its clock does not run: RotateSecret rotates",
 }

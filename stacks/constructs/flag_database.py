@@ -95,7 +95,7 @@ class FlagDatabase(Construct):
             self,
             "Migrations",
             host=self.host,
-            port=PORT,
+            port=self.cluster.attr_endpoint_port,
             database=NAME,
             secret_arn=self.cluster.attr_master_user_secret_secret_arn,
             secret_key=self.key,
@@ -120,7 +120,7 @@ class FlagDatabase(Construct):
         return DatabaseAccess(
             variables={
                 "FLAG_DATABASE_HOST": self.host,
-                "FLAG_DATABASE_PORT": str(PORT),
+                "FLAG_DATABASE_PORT": self.cluster.attr_endpoint_port,
                 "FLAG_DATABASE_NAME": NAME,
                 "FLAG_DATABASE_USER": user,
             },

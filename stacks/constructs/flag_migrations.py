@@ -41,7 +41,7 @@ class FlagMigrations(PythonFunction):
         construct_id: str,
         *,
         host: str,
-        port: int,
+        port: str,
         database: str,
         secret_arn: str,
         secret_key: kms.IKey,
@@ -75,7 +75,7 @@ class FlagMigrations(PythonFunction):
             service_token=self.function.function_arn,
             properties={
                 "Host": host,
-                "Port": str(port),
+                "Port": port,
                 "Database": database,
                 "SecretArn": secret_arn,
                 "Migrations": _digest(),

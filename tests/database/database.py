@@ -26,6 +26,10 @@ SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:000000000000:secret:rds!cluste
 QUICK = DatabaseLimits(connect_s=0.5, statement_s=0.3)
 
 
+def secret_of(key: str, _session_token: str | None) -> str | None:
+    return SECRET if key == KEY else None
+
+
 def needs_postgresql() -> None:
     """Without a server there is nothing to prove; continuous integration has one."""
     if programs() is None:
@@ -47,7 +51,7 @@ class Database:
     def start(cls) -> Database:
         port = Ports.free().gateway
         refusals: list[str] = []
-        judge = TokenJudge(host=LOOPBACK, port=port, region=REGION, secret_of={KEY: SECRET}.get)
+        judge = TokenJudge(host=LOOPBACK, port=port, region=REGION, secret_of=secret_of)
         server = PostgresqlServer(port=port, master=MASTER, objection=judge.objection, log=refusals.append)
         return cls(server, refusals)
 

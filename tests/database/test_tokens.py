@@ -45,10 +45,13 @@ def test_the_token_is_the_one_that_boto3_makes(session_token: str | None, user: 
     assert ours(of, user=user) == theirs
 
 
+def secret_of(key: str, session_token: str | None) -> str | None:
+    known = key == "AKIAFLAGS" and session_token in (None, "a/session+token==")
+    return SECRET if known else None
+
+
 def judge(at: datetime = NOW) -> TokenJudge:
-    return TokenJudge(
-        host=HOST, port=PORT, region=REGION, secret_of={"AKIAFLAGS": SECRET}.get, clock=lambda: at
-    )
+    return TokenJudge(host=HOST, port=PORT, region=REGION, secret_of=secret_of, clock=lambda: at)
 
 
 @pytest.mark.parametrize("session_token", [None, "a/session+token=="], ids=["a key", "a role"])
@@ -73,5 +76,6 @@ def test_what_is_wrong_with_a_token_is_said() -> None:
     )
     assert judge().objection(token.replace("Expires=900", "Expires=90000"), USER) is not None
     assert judge(NOW - timedelta(minutes=6)).objection(token, USER) is not None
+    assert judge().objection(ours(session("another session")), USER) == "nobody has the key it is signed with"
     for nonsense in ("", "password", "\x00", "a:1/?", "%"):
         assert judge().objection(nonsense, USER)
