@@ -25,8 +25,9 @@ def end_orphans(
     `key_ids` is what the provider held at a moment before `described`: a key that another run makes
     meanwhile is then either not among them, or its version has a label already.
     """
-    orphans = start.made_since(keys.account(current), key_ids)
-    for key_id in sorted(orphans - set(_carried(secret, keys, current, described))):
+    made_since = start.made_since(keys.account(current), key_ids)
+    orphans = made_since.difference(_carried(secret, keys, current, described))
+    for key_id in sorted(orphans):
         keys.end(current, key_id)
     return len(orphans)
 

@@ -300,6 +300,8 @@ def test_the_old_google_key_is_deleted_when_its_grace_period_is_over() -> None:
     (old,) = world.google.keys
     world.rotate(world.start_rotation())
     new = world.current["private_key_id"]
+    world.sweep()
+    assert world.lines()[-1]["done"] == []
     world.clock.at_s += GRACE_S - 60
     world.sweep()
     assert set(world.google.keys) == {old, new}
