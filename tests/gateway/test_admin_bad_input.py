@@ -12,7 +12,16 @@ from gateway.control.audit import AuditTable, model_subject
 from gateway.control.registry import Lifecycle, RegistryItem
 from gateway.control.registry_table import RegistryTable
 from tests.gateway.running import OPERATOR, Gateway
-from tests.gateway.stores import ADMIN_KEY, AUDIT_TABLE, CLIENT_KEY, TABLE, Stores, declared_models
+from tests.gateway.stores import (
+    ADMIN_KEY,
+    AUDIT_TABLE,
+    CLIENT_KEY,
+    FLAG_TABLE,
+    TABLE,
+    Stores,
+    declared_models,
+    declared_route_set,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -41,6 +50,13 @@ def step(to: str, item: RegistryItem = DRAFT, **changes: object) -> dict[str, ob
 
 def registered(stores: Stores) -> object:
     return RegistryTable(stores.dynamodb, TABLE).load(None).value
+
+
+def everything(stores: Stores) -> object:
+    """Every parameter and every item there is."""
+    parameters = stores.ssm.get_parameters_by_path(Path="/", Recursive=True, MaxResults=10)["Parameters"]
+    tables = [stores.dynamodb.scan(TableName=name)["Items"] for name in (TABLE, AUDIT_TABLE, FLAG_TABLE)]
+    return [(each["Name"], each["Value"], each["Version"]) for each in parameters], tables
 
 
 def records(stores: Stores, item: RegistryItem = DRAFT) -> list[str]:
@@ -157,3 +173,69 @@ async def test_every_administrative_call_needs_an_admin_key(gateway: Gateway, me
     for key, status in ((CLIENT_KEY, 403), ("wrong", 401), (None, 401)):
         reply = await gateway.call(method, path, {}, key=key, headers={"x-operator": OPERATOR})
         assert reply.status == status
+
+
+BAD_CHANGES = [
+    ("route-sets", {"why": WHY}, "route_set"),
+    ("route-sets", {"route_set": declared_route_set()}, "why"),
+    ("route-sets", {"route_set": declared_route_set() | {"colour": 1}, "why": WHY}, "route_set.colour"),
+    ("route-sets", {"route_set": declared_route_set() | {"models": []}, "why": WHY}, "route_set.models"),
+    (
+        "route-sets",
+        {"route_set": declared_route_set() | {"default_domain": "x"}, "why": WHY},
+        "route_set.default_domain",
+    ),
+    ("route-sets/activate", {"name": "../flags", "version": "2026-11-01", "why": WHY}, "name"),
+    ("route-sets/activate", {"name": "default", "version": "1", "why": WHY}, "version"),
+    ("route-sets/activate", {"name": "default", "why": WHY}, "version"),
+    ("route-sets/rollback", {}, "why"),
+    ("route-sets/rollback", {"why": WHY, "to": "default"}, "to"),
+    ("flags", {"flag": "no-such-flag", "value": "on", "why": WHY}, "value"),
+    ("flags", {"flag": "rollout.canary-share", "value": "1", "why": WHY}, "value"),
+    ("flags", {"flag": "rollout.canary-share", "value": 6, "why": WHY}, "value"),
+    ("flags", {"flag": "rollout.canary-share", "value": None, "why": WHY}, "value"),
+    ("flags", {"flag": "kill-switch.all", "value": True, "why": WHY}, "value"),
+    ("flags", {"flag": "rollout-stage", "value": "lunar", "why": WHY}, "value"),
+    ("flags", {"flag": ["rollout-stage"], "value": "off", "why": WHY}, "flag"),
+    ("kill", {"provider": "mars", "why": WHY}, "provider"),
+    ("kill", {"provider": "all"}, "why"),
+    ("revive", {"provider": "all", "why": WHY, "force": True}, "force"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "field"), BAD_CHANGES)
+async def test_a_wrong_change_is_refused_by_field_in_one_log_line_and_changes_nothing(
+    gateway: Gateway,
+    stores: Stores,
+    path: str,
+    body: dict[str, object],
+    field: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = everything(stores)
+    with caplog.at_level(logging.INFO, logger="gateway"):
+        reply = await gateway.admin(path, body)
+    assert reply.status == 400, reply.body
+    assert reply.error["param"] == field
+    assert everything(stores) == before
+    lines = [vars(line) for line in caplog.records if line.name.startswith("gateway.surfaces")]
+    assert [line["problem"] for line in lines] == [reply.error["message"]]
+
+
+async def test_what_is_not_in_the_library_is_not_found(gateway: Gateway, stores: Stores) -> None:
+    before = everything(stores)
+    body = {"name": "default", "version": "2099-01-01", "why": WHY}
+    reply = await gateway.admin("route-sets/activate", body)
+    assert (reply.status, reply.error["code"]) == (404, "route_set_not_found")
+    assert everything(stores) == before
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "?", "?subject=", "?subject=a&subject=b", "?subject=a&x=1", "?other=a", "?subject", "?subject=%ff",
+     "?subject=" + "x" * 257, "?" + "&".join("a=b" for _ in range(20))],
+)  # fmt: skip
+async def test_a_query_that_names_no_one_subject_is_refused(gateway: Gateway, query: str) -> None:
+    reply = await gateway.admin(f"audit{query}")
+    assert reply.status == 400
+    assert reply.error["param"] == "subject"
