@@ -178,6 +178,13 @@ class FlagDatabase(Construct):
             deletion_protection=self._environment.deployment.stateful_protection,
         )
         self._keep(cluster)
+        if not self._environment.deployment.stateful_protection:
+            acknowledge(
+                cluster,
+                "AwsSolutions-RDS10",
+                *in_packs("RDSInstanceDeletionProtectionEnabled", Pack.NIST, Pack.HIPAA),
+                reason="The settings say that data of this environment goes with its stack.",
+            )
         return cluster
 
     def _log_group(self, log: FunctionLog) -> None:

@@ -74,8 +74,9 @@ def test_nothing_of_it_is_there_where_the_setting_is_off(every_environment: Synt
     assert "AnswersToCloudFormation" not in text
 
 
-def test_every_rule_of_every_pack_is_kept_or_its_breach_has_a_reason(tmp_path: Path) -> None:
-    review = review_of(with_a_database("production"), tmp_path)
+@pytest.mark.parametrize("name", ["production", "local"])
+def test_every_rule_of_every_pack_is_kept_or_its_breach_has_a_reason(name: str, tmp_path: Path) -> None:
+    review = review_of(with_a_database(name), tmp_path)
     assert [f"{one.rule} at {one.path}: {one.description}" for one in review.open] == []
     assert [f"{one.finding} at {one.path}" for one in review.stale] == []
 
