@@ -141,7 +141,10 @@ class Sweep:
         return Patience(ends_at_s=self._now_s(), now_s=self._now_s, sleep=lambda _pause_s: None)
 
     def _end_orphans(self) -> Iterator[str]:
-        """End what rotations that are over have left at the provider."""
+        """End what rotations that are over have left at the provider.
+
+        Looked for until no key can turn up any more: what providers list is eventually consistent.
+        """
         keys = self._strategy.provider_keys
         before = self._secret.describe()
         start = open_start(before)
@@ -153,7 +156,8 @@ class Sweep:
         if described.open_pending is not None or described.tags.get(STARTED) != before.tags.get(STARTED):
             return
         ended = end_orphans(self._secret, keys, self._current(described), described, start, key_ids)
-        close_start(self._secret)
+        if self._now_s() - start.at_s >= LEFT_ALONE_S:
+            close_start(self._secret)
         if ended:
             yield f"ended {ended} keys that no version carries"
 

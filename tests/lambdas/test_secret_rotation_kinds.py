@@ -381,8 +381,25 @@ def test_a_key_that_was_there_before_the_rotation_is_not_taken_for_a_left_over()
     assert not left & set(world.google.keys)
 
 
+def test_a_left_over_key_that_the_provider_lists_late_is_ended() -> None:
+    world = World("google_service_account")
+    token = world.start_rotation()
+    world.fault.plan(8, "before", "crash")
+    with world.broken():
+        world.step(token, "createSecret")
+    (left,) = world.provider_keys() - {world.current["private_key_id"]}
+    public = world.google.keys.pop(left)
+    world.rotate(token)
+    world.sweep()
+    world.google.keys[left] = public
+    world.clock.at_s += SIXTEEN_MINUTES_S
+    world.sweep()
+    assert left not in world.google.keys
+
+
 def test_a_key_that_a_person_makes_between_rotations_is_not_touched() -> None:
     world = rotated("google_service_account")
+    world.clock.at_s += SIXTEEN_MINUTES_S
     world.sweep()
     theirs = world.google.new_key_file()["private_key_id"]
     for _ in range(3):
@@ -397,6 +414,7 @@ def test_a_key_that_a_person_replaced_is_the_person_s_to_end() -> None:
     world.person_puts_current(world.google.new_key_file())
     world.clock.at_s += GRACE_S + 1
     world.sweep()
+    world.rotate(world.start_rotation())
     assert old in world.google.keys
 
 
