@@ -211,3 +211,7 @@ format: setup ## rewrite the sources in the project's format
 bench: setup ## CPU time of a flag's look-up, and of one request against a bare passthrough in the same run
 	$(PYTHON) -m tests.benchmarks.flag_lookup
 	$(PYTHON) -m tests.benchmarks.cpu_per_request
+
+.PHONY: flag-take-up
+flag-take-up: setup ## how long a kill takes to be in force in three replicas, with each tier of flags lost. Takes minutes
+	@$(PYTHON) -m tests.benchmarks.flag_take_up $(KILLS)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gateway.control.flag_chain import FlagAnswer, resolve
 from gateway.control.flag_declaration import FlagDeclaration
 from gateway.control.flag_declarations import DECLARATIONS
 from gateway.control.flag_evidence import ShadowEvidence
+from gateway.control.flag_pace import Pace
 from gateway.control.flag_reader import PACES, TierReader
 from gateway.control.flag_state import FlagState, TierSaying
 from gateway.control.flag_tiers import FlagTier
@@ -29,6 +30,7 @@ class FlagControl:
         self,
         tiers: Sequence[FlagTier],
         *,
+        paces: Mapping[str, Pace] = PACES,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -37,7 +39,7 @@ class FlagControl:
         self._clock = clock
         self._lock = threading.Lock()
         self.readers = tuple(
-            TierReader(tier, self.resolve, pace=PACES[tier.name], clock=clock, wall_clock=wall_clock)
+            TierReader(tier, self.resolve, pace=paces[tier.name], clock=clock, wall_clock=wall_clock)
             for tier in tiers
         )
 
