@@ -20,7 +20,7 @@ UNENFORCED: Mapping[str, str] = {
     "with their roles' credentials instead",
     "what strategies that shift traffic deploy for ECS: the hook's and the load balancer's roles": "the "
     "local environment deploys rolling",
-    "what Lambda does to network interfaces for the smoke test": "there are none; the rest of its role is "
-    "exercised beside the deployment",
+    "what Lambda does to interfaces for functions in the network; that their own code may not": "there are "
+    "no interfaces; the rest of the smoke test's role is exercised beside the deployment",
 }
 """What → why."""

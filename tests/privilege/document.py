@@ -59,7 +59,8 @@ def _roles(synthesis: Synthesis) -> Iterator[str]:
             of_roles.setdefault(role, []).append(statement)
     for role, found in of_roles.items():
         heading = f"{_without_hash(role)} — {descriptions[role]}"
-        rows = [row for statement in found for row in _permissions(role, statement)]
+        allowed = [statement for statement in found if statement.body["Effect"] == "Allow"]
+        rows = [row for statement in allowed for row in _permissions(role, statement)]
         yield _table(heading, ("action", "resource", "why", "check that fails without it"), rows, level=3)
 
 

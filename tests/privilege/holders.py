@@ -16,10 +16,8 @@ from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 
-import boto3
 from botocore.exceptions import ClientError
 
-from local.aws import CLIENT_CONFIG, Account
 from local.container_overrides import RealProviders
 from local.outputs import deployed_stacks
 from local.ports import LOOPBACK, Ports
@@ -28,6 +26,12 @@ from local.task_credentials import CredentialsEndpoint, assume_role
 from local.task_definition import read_task
 from local.task_runner import prepare
 from tests.local.embedded_cloud import RunningCloud
+from tests.privilege.administration import administration
+from tests.privilege.clients import admin as admin
+from tests.privilege.clients import as_role as as_role
+from tests.privilege.clients import log_events
+from tests.privilege.clients import outputs as outputs
+from tests.privilege.rotation import rotation
 
 Outcome: TypeAlias = tuple[str, str | None]
 Exercise: TypeAlias = Callable[[RunningCloud, str], Iterator[Outcome]]
@@ -52,28 +56,6 @@ MODELS = (
 )
 _STARTED_S = 15.0
 _CREDENTIALS_S = 3.0
-
-
-def admin(cloud: RunningCloud, service: str) -> Any:  # noqa: ANN401 - a client of boto3
-    """A client of the account's administrator."""
-    account = cloud.account
-    return account.session().client(  # type: ignore[call-overload]
-        service, endpoint_url=account.endpoint_url, config=CLIENT_CONFIG
-    )
-
-
-def outputs(cloud: RunningCloud, stack: str) -> Mapping[str, str]:
-    """The outputs of a deployed stack."""
-    return deployed_stacks(cloud.account)[stack].outputs
-
-
-def as_role(account: Account, role_arn: str, service: str) -> Any:  # noqa: ANN401 - a client of boto3
-    """A client with a role's permissions."""
-    held = assume_role(account, role_arn)
-    session: Any = boto3.Session(
-        held.access_key_id, held.secret_access_key, held.session_token, account.region
-    )
-    return session.client(service, endpoint_url=account.endpoint_url, config=CLIENT_CONFIG)
 
 
 # ---- the gateway: its real process, from the deployed image, with the task role's credentials ----
@@ -134,9 +116,7 @@ def gateway(cloud: RunningCloud, run: str) -> Iterator[Outcome]:
             yield check, None if loaded.get(name) else f"the snapshot {name} was never loaded"
         for model in MODELS:
             yield f"answers with {model}", _answer(process, model)
-        item = _version(run)
-        yield "adds a version to the registry", _put(process, item, 201)
-        yield "recognises a version that is there", _put(process, item, 200)
+        yield from administration(process, run, _version(run))
 
 
 def _snapshots(process: Gateway) -> dict[str, bool]:
@@ -175,12 +155,6 @@ def _answer(process: Gateway, model: str) -> str | None:
     body = {"model": model, "messages": [{"role": "user", "content": "Good day"}]}
     status, answer = process.ask("POST", "/v1/chat/completions", body)
     return None if status == 200 else f"{status}: {json.dumps(answer)[:160]}"
-
-
-def _put(process: Gateway, item: Mapping[str, object], expected: int) -> str | None:
-    body = {"item": item, "why": "an exercise"}
-    status, answer = process.ask("POST", "/v1/admin/models", body, admin=True)
-    return None if status == expected else f"{status} instead of {expected}: {json.dumps(answer)[:160]}"
 
 
 def _version(run: str) -> dict[str, object]:
@@ -237,10 +211,11 @@ def registry_guard(cloud: RunningCloud, run: str) -> Iterator[Outcome]:
         one["FunctionName"] for one in functions.list_functions()["Functions"] if "Guard" in one["Role"]
     ]
     group = functions.get_function_configuration(FunctionName=name)["LoggingConfig"]["LogGroup"]
-    logged = _events(cloud, group)
+    logged = log_events(cloud, group)
     item = {"provider#model": f"bedrock#exercise-{run}", **_version(run)}
     changed = {**item, "expected_latency_ms": 999}
-    route_set = outputs(cloud, "model-registry")["RouteSetParameterName"]
+    registry = outputs(cloud, "model-registry")
+    route_set = registry["RouteSetParameterName"]
     in_force = admin(cloud, "ssm").get_parameter(Name=route_set)["Parameter"]["Value"]
     with response_url() as (url, answers):
 
@@ -248,6 +223,7 @@ def registry_guard(cloud: RunningCloud, run: str) -> Iterator[Outcome]:
             answers.clear()
             properties = {
                 "TableName": "ai_model_registry",
+                "AuditTable": registry["AuditTableName"],
                 "Items": json.dumps(items),
                 "RouteSet": in_force,
                 "RouteSetParameter": route_set,
@@ -264,7 +240,7 @@ def registry_guard(cloud: RunningCloud, run: str) -> Iterator[Outcome]:
         yield "refuses a changed version", None if refused else f"{updated}: {reason[:200]}"
         deleted, reason = status("Delete", [])
         yield "leaves the table alone on delete", None if deleted == "SUCCESS" else reason[:200]
-    yield "writes its log", None if _events(cloud, group) > logged else f"{group} has no new event"
+    yield "writes its log", None if log_events(cloud, group) > logged else f"{group} has no new event"
 
 
 def operator_parameters(stack: str, holder: str) -> Exercise:
@@ -276,7 +252,7 @@ def operator_parameters(stack: str, holder: str) -> Exercise:
             one["FunctionName"] for one in functions.list_functions()["Functions"] if holder in one["Role"]
         ]
         group = functions.get_function_configuration(FunctionName=name)["LoggingConfig"]["LogGroup"]
-        logged = _events(cloud, group)
+        logged = log_events(cloud, group)
         properties = _declared_parameters(cloud, stack)
         declared = json.loads(properties["Parameters"])
         with response_url() as (url, answers):
@@ -303,7 +279,7 @@ def operator_parameters(stack: str, holder: str) -> Exercise:
             finally:
                 for one in declared:
                     store.put_parameter(**one, Type="String", Overwrite=True)
-        yield "writes its log", None if _events(cloud, group) > logged else f"{group} has no new event"
+        yield "writes its log", None if log_events(cloud, group) > logged else f"{group} has no new event"
 
     return at_work
 
@@ -316,15 +292,6 @@ def _declared_parameters(cloud: RunningCloud, stack: str) -> dict[str, str]:
         if "Parameters" in resource.get("Properties", {}) and "Kept" in resource["Properties"]
     )
     return {key: found[key] for key in ("Parameters", "Tags", "Kept")}
-
-
-def _events(cloud: RunningCloud, group: str) -> int:
-    logs = admin(cloud, "logs")
-    streams = logs.describe_log_streams(logGroupName=group)["logStreams"]
-    return sum(
-        len(logs.get_log_events(logGroupName=group, logStreamName=one["logStreamName"])["events"])
-        for one in streams
-    )
 
 
 # ---- services that act with a role: the calls they document, made with the role's credentials ----
@@ -407,6 +374,7 @@ EXERCISES: Mapping[str, Exercise] = {
     "GuardRole": registry_guard,
     "FlagsRole": operator_parameters("FeatureFlags", "FlagsRole"),
     "RouteSetRole": operator_parameters("ModelRegistry", "RouteSetRole"),
+    "RotationRole": rotation,
     "ContainerExecutionRole": ecs,
     "VpcFlowLogIAMRole": flow_logs,
 }

@@ -103,8 +103,13 @@ def _role_names(cloud: RunningCloud) -> Iterator[tuple[str, str]]:
 
 
 def mutations(role: DeployedRole) -> Iterator[Mutation]:
-    """The role's policy with each statement, then each action, then each resource taken away."""
+    """The role's policy with each statement, then each action, then each resource taken away.
+
+    What Lambda does to join a function to the network is left alone: there are no interfaces here.
+    """
     for position, statement in enumerate(role.document["Statement"]):
+        if all(action.startswith("ec2:") for action in as_list(statement["Action"])):
+            continue
         yield _mutation(role, "statement", position, statement, None)
         for kind in ("Action", "Resource"):
             values = as_list(statement[kind])

@@ -17,6 +17,24 @@ class Need:
     why: str
 
 
+_OF_A_SECRET = {
+    "ClientKeys": "rotates the client keys",
+    "AdminKeys": "rotates the admin keys",
+    "Google": "rotates Google's key",
+    "LlamaAdministration": "promotes the key that a person put",
+    "Llama": "rotates the Llama endpoint's key",
+}
+_INTERFACES = (
+    "CreateNetworkInterface",
+    "DeleteNetworkInterface",
+    "DescribeNetworkInterfaces",
+    "DescribeSubnets",
+    "AssignPrivateIpAddresses",
+    "UnassignPrivateIpAddresses",
+)
+JOINS_THE_NETWORK = "(Lambda joins the function to the network: not enforced here)"
+"""In the place of a check, for what Lambda does itself before it runs a function."""
+
 _PARAMETERS = ("FlagsRole", "RouteSetRole")
 _LOG = "Lambda writes the log as the function."
 _REGISTRY = "Models are read in the background and versions registered by administrators."
@@ -28,9 +46,49 @@ NEEDS = (
         "Kill switches hold while Parameter Store is down.",
     ),
     Need("TaskRole", "dynamodb:Scan", "", "reads the registry", _REGISTRY),
+    Need(
+        "TaskRole", "dynamodb:PutItem", "AuditTable", "adds a version to the registry",
+        "No change without its record; a version and its record are one transaction.",
+    ),
+    Need(
+        "TaskRole", "dynamodb:PutItem", "FlagTable", "writes both stores of a kill switch",
+        "A provider can be stopped while Parameter Store is down.",
+    ),
     Need("TaskRole", "dynamodb:PutItem", "", "adds a version to the registry", _REGISTRY),
     Need("TaskRole", "dynamodb:GetItem", "", "recognises a version that is there", _REGISTRY),
+    Need(
+        "TaskRole", "dynamodb:UpdateItem", "", "moves a version on",
+        "Of a version its lifecycle alone changes, by administrators.",
+    ),
+    Need(
+        "TaskRole", "dynamodb:Query", "", "tells the audit records",
+        "A record continues the chain of those before it.",
+    ),
+    Need(
+        "TaskRole", "ssm:GetParameter", "library", "activates a route set",
+        "What is activated is what was proposed.",
+    ),
     Need("TaskRole", "ssm:GetParameter", "", "reads the route set", "It says which versions are routed to."),
+    Need(
+        "TaskRole", "ssm:GetParameterHistory", "", "takes a route set back",
+        "Administrators go back to what was in force before.",
+    ),
+    Need(
+        "TaskRole", "ssm:PutParameter", "library", "proposes a route set",
+        "Administrators propose route sets, each under a name of its own.",
+    ),
+    Need(
+        "TaskRole", "ssm:PutParameter", "flags", "writes both stores of a kill switch",
+        "Administrators set flags and stop providers.",
+    ),
+    Need(
+        "TaskRole", "ssm:PutParameter", "", "activates a route set",
+        "Administrators put a route set into force.",
+    ),
+    Need(
+        "TaskRole", "ssm:GetParametersByPath", "library", "tells of the route sets",
+        "Administrators see what is proposed; with the flags, kill switches and rollout stage.",
+    ),
     Need("TaskRole", "ssm:GetParametersByPath", "", "reads the flags", "Kill switches, rollout stage."),
     Need(
         "TaskRole", "secretsmanager:GetSecretValue", "ClientKeys", "reads the client keys",
@@ -73,7 +131,15 @@ NEEDS = (
         "GuardRole", "dynamodb:GetItem", "", "refuses a changed version",
         "A deployed version is compared with its declaration.",
     ),
+    Need(
+        "GuardRole", "dynamodb:PutItem", "AuditTable", "adds a declared version",
+        "A version and its record are one transaction.",
+    ),
     Need("GuardRole", "dynamodb:PutItem", "", "adds a declared version", "Declared versions are deployed."),
+    Need(
+        "GuardRole", "dynamodb:Query", "", "adds a declared version",
+        "A record continues the chain of those before it.",
+    ),
     Need(
         "GuardRole", "ssm:GetParameter", "", "adds a declared version",
         "What the route set in force names is judged before anything is added.",
@@ -99,6 +165,42 @@ NEEDS = (
             Need(role, "logs:CreateLogStream", "", "writes its log", _LOG),
             Need(role, "logs:PutLogEvents", "", "writes its log", _LOG),
         )
+    ),
+    # What the rotation of secrets does.
+    *(
+        Need("RotationRole", f"secretsmanager:{action}", secret, check, why)
+        for secret, check in _OF_A_SECRET.items()
+        for action, why in (
+            ("DescribeSecret", "Labels say which version is current or pending, tags what was begun."),
+            ("GetSecretValue", "A new key is made with the current one, and tested."),
+            ("TagResource", "It writes down when a rotation began and when a version was promoted."),
+            ("UpdateSecretVersionStage", "To promote a version is to move its label."),
+        )
+    ),
+    *(
+        Need(
+            "RotationRole", "secretsmanager:PutSecretValue", secret, check,
+            "The new value, and the current one without a key whose overlap is over.",
+        )
+        for secret, check in _OF_A_SECRET.items()
+        if secret != "LlamaAdministration"
+    ),
+    Need(
+        "RotationRole", "kms:Decrypt", "secretsmanager.", "rotates the client keys",
+        "Secrets Manager decrypts a secret for whoever reads it.",
+    ),
+    Need(
+        "RotationRole", "kms:GenerateDataKey", "secretsmanager.", "rotates the client keys",
+        "Secrets Manager encrypts a new value for whoever puts it.",
+    ),
+    Need("RotationRole", "logs:CreateLogStream", "", "writes its log", _LOG),
+    Need("RotationRole", "logs:PutLogEvents", "", "writes its log", _LOG),
+    *(
+        Need(
+            "RotationRole", f"ec2:{action}", "", JOINS_THE_NETWORK,
+            "It calls providers, through the firewall; its own code is denied the same actions.",
+        )
+        for action in _INTERFACES
     ),
     # What ECS does to start the gateway.
     Need(
