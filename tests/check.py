@@ -48,6 +48,10 @@ def source_checks() -> list[Check]:
         Check(name="format", command=(python, "-m", "ruff", "format", "--check", ".")),
         Check(name="image", command=(hadolint, "gateway_image/Dockerfile")),
         Check(name="settings", command=(python, "-m", "stacks.settings", "check")),
+        Check(
+            name="flags",
+            command=("env", "PYTHONPATH=gateway_image", python, "-m", "gateway", "expired-flags"),
+        ),
         Check(name="registry", command=("make", "--no-print-directory", "registry-check")),
     ]
 

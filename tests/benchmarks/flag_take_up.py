@@ -1,4 +1,4 @@
-"""How long until a kill is in force in three replicas, with each tier lost. `make flag-take-up``.
+"""How long until a kill is in force in three replicas, with each tier lost. `make flag-take-up`.
 
 Real processes hold the tiers; intervals and timeouts are those that are deployed. A kill is written as the
 gateway writes it: to the parameter and the table, of which the lost one does not take it.
