@@ -27,6 +27,8 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/"""
 
 ROLE_PATTERNS: Mapping[str, str] = {
     ":network-interface/*": "Interfaces are named when they are made; Lambda alone may use the actions.",
+    "/library/*": "Operators name the route sets that they propose.",
+    "/flags/*": "An administrator may set every flag, and no other parameter lies below the path.",
 }
 """End of a resource → reason, for the permissions of roles whose resources are wide in part."""
 

@@ -66,7 +66,12 @@ def interface_statements(place: Place) -> Mapping[str, Sequence[iam.PolicyStatem
         "Ssm": [
             _own(
                 place,
-                actions=["ssm:GetParameter", "ssm:GetParametersByPath"],
+                actions=[
+                    "ssm:GetParameter",
+                    "ssm:GetParameterHistory",
+                    "ssm:GetParametersByPath",
+                    "ssm:PutParameter",
+                ],
                 resources=[place.arn("ssm", f"parameter/ai-orchestration/{place.environment}/*")],
             )
         ],
@@ -114,13 +119,13 @@ def table_statements(place: Place) -> Sequence[iam.PolicyStatement]:
     return [
         _own(
             place,
-            actions=["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:PutItem"],
+            actions=["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
             resources=[place.arn("dynamodb", "table/ai_model_registry")],
         ),
         _own(
             place,
             sid="TablesWithoutNames",
-            actions=["dynamodb:Scan"],
+            actions=["dynamodb:Query", "dynamodb:Scan", "dynamodb:PutItem"],
             resources=[place.arn("dynamodb", f"table/{place.stack_prefix}-*")],
         ),
     ]

@@ -16,6 +16,7 @@ from stacks.acknowledgements import acknowledge
 from stacks.constructs.bedrock_access import invoke_statements
 from stacks.declared_models import DeclaredModel
 from stacks.environment_stack import EnvironmentStack
+from stacks.wildcard_resources import ROLE_PATTERNS as PATTERNS
 from stacks.wildcard_resources import ROLES as UNSCOPABLE
 
 _ECS_TASKS = "ecs-tasks.amazonaws.com"
@@ -34,10 +35,12 @@ class GatewayTaskRole(iam.Role):
         construct_id: str,
         *,
         registry_table: dynamodb.TableV2,
+        audit_table: dynamodb.ITableV2,
         flag_table: dynamodb.TableV2,
         table_key: kms.IKey,
-        parameter_names: Sequence[str],
-        parameter_paths: Sequence[str],
+        route_set_parameter_name: str,
+        route_set_library_path: str,
+        flag_parameter_path: str,
         secrets: Sequence[secretsmanager.Secret],
         secrets_key: kms.IKey,
         invocable: Sequence[DeclaredModel],
@@ -52,10 +55,27 @@ class GatewayTaskRole(iam.Role):
         stack = EnvironmentStack.of(self)
         prefix = f"arn:aws:ssm:{stack.region}:{stack.account}:parameter"
         statements = [
-            _allow("dynamodb:Scan", "dynamodb:GetItem", "dynamodb:PutItem", on=[registry_table.table_arn]),
-            _allow("dynamodb:Scan", on=[flag_table.table_arn]),
-            _allow("ssm:GetParameter", on=[f"{prefix}{name}" for name in parameter_names]),
-            _allow("ssm:GetParametersByPath", on=[f"{prefix}{path}" for path in parameter_paths]),
+            _allow(
+                "dynamodb:Scan",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:UpdateItem",
+                on=[registry_table.table_arn],
+            ),
+            _allow("dynamodb:Query", "dynamodb:PutItem", on=[audit_table.table_arn]),
+            _allow("dynamodb:Scan", "dynamodb:PutItem", on=[flag_table.table_arn]),
+            _allow(
+                "ssm:GetParameter",
+                "ssm:GetParameterHistory",
+                "ssm:PutParameter",
+                on=[f"{prefix}{route_set_parameter_name}"],
+            ),
+            _allow("ssm:GetParameter", "ssm:PutParameter", on=[f"{prefix}{route_set_library_path}/*"]),
+            _allow("ssm:PutParameter", on=[f"{prefix}{flag_parameter_path}/*"]),
+            _allow(
+                "ssm:GetParametersByPath",
+                on=[f"{prefix}{route_set_library_path}", f"{prefix}{flag_parameter_path}"],
+            ),
             _allow("secretsmanager:GetSecretValue", on=[secret.secret_arn for secret in secrets]),
             _decrypt(table_key, f"dynamodb.{stack.region}.amazonaws.com"),
             _decrypt(secrets_key, f"secretsmanager.{stack.region}.amazonaws.com"),
@@ -67,6 +87,12 @@ class GatewayTaskRole(iam.Role):
         ]
         for statement in statements:
             self.add_to_policy(statement)
+        for path in (route_set_library_path, flag_parameter_path):
+            acknowledge(
+                self,
+                f"AwsSolutions-IAM5[Resource::{prefix}{path}/*]",
+                reason=PATTERNS[f"/{path.rsplit('/', 1)[1]}/*"],
+            )
 
 
 class GatewayExecutionRole(iam.Role):

@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from gateway.control.audit import AuditTable, Author, How, flag_subject
 from gateway.control.flag_declaration import FlagValueError
-from gateway.control.flag_rules import evidence_key
+from gateway.control.flag_rules import evidence_key, evidence_prefix
 from gateway.control.flag_tiers import FlagRecord, ParameterTier, TableTier
 from gateway.control.flag_writer import FlagWriter
 from gateway.control.refusals import ConflictError, NoStoreTookItError, TransitionRefusedError
@@ -277,6 +277,30 @@ def test_evidence_of_an_earlier_shadow_stage_does_not_count(world: World) -> Non
     world.writer.set(STAGE, "off", ANNA)
     time.sleep(0.002)
     world.writer.set(STAGE, "shadow", ANNA)
+    with pytest.raises(TransitionRefusedError, match="0 decisions"):
+        world.writer.set(STAGE, "canary", ANNA)
+
+
+def test_a_stage_that_was_overwritten_and_put_back_keeps_its_evidence(world: World) -> None:
+    world.writer.set(STAGE, "shadow", ANNA)
+    shadow = world.parameter(STAGE)
+    assert shadow is not None
+    world.stores.put_flag_item(STAGE, "shadow", shadow.changed_at_ms)
+    world.saw_decisions(600)
+    for text in ("nonsense", "shadow"):
+        time.sleep(0.002)
+        world.stores.put_flag(STAGE, text)
+    with pytest.raises(TransitionRefusedError, match="600 decisions"):
+        world.writer.set(STAGE, "canary", ANNA)
+    world.saw_decisions(400)
+    assert world.writer.set(STAGE, "canary", ANNA).after == "canary"
+
+
+def test_evidence_that_is_no_count_counts_nothing(world: World) -> None:
+    world.writer.set(STAGE, "shadow", ANNA)
+    for key, decisions in (("soon", 5000), ("1", 5000), ("99999999999999", "5000")):
+        item = to_stored({"flag": f"{evidence_prefix(STAGE)}{key}", "decisions": decisions})
+        world.stores.dynamodb.put_item(TableName=FLAG_TABLE, Item=item)
     with pytest.raises(TransitionRefusedError, match="0 decisions"):
         world.writer.set(STAGE, "canary", ANNA)
 

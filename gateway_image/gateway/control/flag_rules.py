@@ -5,12 +5,12 @@ The functions that replicate flags hold the same rules, from `environments/flags
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from gateway.control.flag_declaration import FlagDeclaration, FlagValueError, Kind, Value
-from gateway.control.flag_tiers import EVIDENCE_PREFIX
+from gateway.control.flag_tiers import EVIDENCE_PREFIX, FLAG_ATTRIBUTE
 from gateway.control.refusals import TransitionRefusedError
 
 
@@ -82,9 +82,26 @@ def in_force(declaration: FlagDeclaration, text: str | None) -> str:
         return declaration.default
 
 
+def evidence_prefix(flag: str) -> str:
+    """What the keys in the flag table begin with under which decisions are counted; their moment follows."""
+    return f"{EVIDENCE_PREFIX}{flag}#"
+
+
 def evidence_key(flag: str, changed_at_ms: int) -> str:
     """The key in the flag table under which decisions at the value put at `changed_at_ms` are counted."""
-    return f"{EVIDENCE_PREFIX}{flag}#{changed_at_ms}"
+    return f"{evidence_prefix(flag)}{changed_at_ms}"
+
+
+def decisions_since(flag: str, since_ms: int, items: Iterable[Mapping[str, object]]) -> int:
+    """How many decisions `items` of the flag table count for values that were put at `since_ms` or later."""
+    prefix = evidence_prefix(flag)
+    total = 0
+    for item in items:
+        moment = str(item.get(FLAG_ATTRIBUTE)).removeprefix(prefix)
+        decisions = item.get("decisions")
+        if moment.isascii() and moment.isdigit() and int(moment) >= since_ms and isinstance(decisions, int):
+            total += decisions
+    return total
 
 
 def declaration_of(declared: Mapping[str, FlagDeclaration], name: str) -> FlagDeclaration:

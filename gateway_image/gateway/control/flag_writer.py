@@ -28,8 +28,9 @@ from gateway.control.flag_declaration import FlagDeclaration, Kind, Switch
 from gateway.control.flag_declarations import DECLARED
 from gateway.control.flag_rules import (
     Seen,
+    decisions_since,
     declaration_of,
-    evidence_key,
+    evidence_prefix,
     in_force,
     judge_evidence,
     step_needing_evidence,
@@ -121,8 +122,7 @@ class FlagWriter:
         decisions_flag = step_needing_evidence(declaration, before, after)
         if decisions_flag is not None:
             needed = int(_text(DECLARED[decisions_flag], records))
-            changed_at_ms = records[name].changed_at_ms if name in records else 0
-            seen = Seen(self._decisions(evidence_key(name, changed_at_ms)), needed)
+            seen = Seen(self._decisions(name, self._held_since_ms(name, before, records)), needed)
             judge_evidence(declaration, before, after, seen)
         change = Change(flag_subject(name), Action.SET, before, after, author)
         self._audit.append_after(end, change)
@@ -204,16 +204,26 @@ class FlagWriter:
                 return moment_ms
         raise ConflictError(f"flag {name} is being changed by somebody else; look at it, then ask again")
 
-    def _decisions(self, key: str) -> int:
-        """How many decisions replicas have counted under `key`."""
+    def _held_since_ms(self, name: str, text: str, parameters: Mapping[str, FlagRecord]) -> int:
+        """Since when a flag is `text`: as tier 2 has it, or where that does not have it yet, tier 1.
+
+        A value that was overwritten and put back is newer in tier 1, and its evidence counts all the same.
+        """
+        row = self._tiers[1].read().get(name)
+        if row is not None and row.value == text:
+            return row.changed_at_ms
+        return parameters[name].changed_at_ms if name in parameters else 0
+
+    def _decisions(self, name: str, since_ms: int) -> int:
+        """How many decisions replicas have counted for values of a flag put at `since_ms` or later."""
         pages = self._dynamodb.get_paginator("scan").paginate(
             TableName=self._table,
             ConsistentRead=True,
-            FilterExpression=f"{FLAG_ATTRIBUTE} = :key",
-            ExpressionAttributeValues=to_stored({":key": key}),
+            FilterExpression=f"begins_with({FLAG_ATTRIBUTE}, :prefix)",
+            ExpressionAttributeValues=to_stored({":prefix": evidence_prefix(name)}),
         )
-        counted = [from_stored(item).get("decisions") for page in pages for item in page["Items"]]
-        return sum(count for count in counted if isinstance(count, int))
+        counted = [from_stored(item) for page in pages for item in page["Items"]]
+        return decisions_since(name, since_ms, counted)
 
     def _not_taken(self, change: Change, problem: str) -> None:
         """Record that the change which the record before announces was not confirmed."""
