@@ -67,6 +67,7 @@ class ModelRegistryStack(EnvironmentStack):
             self,
             "Guard",
             table=self.table,
+            audit_table=self.audit_table,
             items=[model.item for model in models],
             route_set=route_set.text,
             route_set_parameter_name=self.route_set_parameter_name,

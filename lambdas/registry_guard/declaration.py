@@ -12,17 +12,18 @@ from lambdas.custom_resource import RefusedError
 from lambdas.registry_guard.schema import read_schema, violations
 from lambdas.registry_guard.values import PARTITION_KEY, SORT_KEY, Item, Key, name_of
 
-TEXTS = ("TableName", "Items", "RouteSet", "RouteSetParameter", "EuOnly")
+TEXTS = ("TableName", "AuditTable", "Items", "RouteSet", "RouteSetParameter", "EuOnly")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
     """The versions one environment declares, the table they belong in, and what is said of its routes.
 
-    `route_set` is the text that the parameter `route_set_parameter` is born with.
+    Records go to `audit_table`. `route_set` is the text that `route_set_parameter` is born with.
     """
 
     table_name: str
+    audit_table: str
     items: Mapping[Key, Item]
     route_set: str
     route_set_parameter: str
@@ -45,6 +46,7 @@ def parse_declaration(properties: object) -> Declaration:
         raise RefusedError(f"EuOnly is {properties['EuOnly']!r}. Declare 'true' or 'false'.")
     return Declaration(
         table_name=properties["TableName"],
+        audit_table=properties["AuditTable"],
         items=_by_key(_parsed(properties["Items"])),
         route_set=properties["RouteSet"],
         route_set_parameter=properties["RouteSetParameter"],

@@ -1,7 +1,7 @@
 """Custom resource that writes declared model versions and keeps deployed ones immutable.
 
-CloudFormation sends `{"TableName": …, "Items": "<JSON array of registry items>", "RouteSet": "<the declared
-one>", "RouteSetParameter": …, "EuOnly": "true" | "false"}`. Before anything is written
+CloudFormation sends `{"TableName": …, "AuditTable": …, "Items": "<JSON array of registry items>",
+"RouteSet": "<the declared one>", "RouteSetParameter": …, "EuOnly": "true" | "false"}`. Before a write
 
 * each item is held to the JSON schema of registry items; what fields mean together is judged by
   `make registry-check`, which has the gateway's own type,
@@ -10,8 +10,8 @@ one>", "RouteSetParameter": …, "EuOnly": "true" | "false"}`. Before anything i
 * each version that the declared route set or the one in force names: it must be deployed or declared, be
   neither a draft nor retired, and stay in the EU where the environment must.
 
-Then the versions that the table lacks are written. Deleting the resource leaves the table alone: deployed
-versions may be in use.
+Then the versions that the table lacks are written, each together with its audit record. Deleting the
+resource leaves the table alone: deployed versions may be in use.
 
 Items travel as JSON text because CloudFormation turns every number and boolean of a custom resource's
 properties into text. The same event may arrive more than once; the second run finds its own items.
@@ -25,6 +25,8 @@ from typing import cast
 
 import boto3
 
+from lambdas.audit_record import AuditTrail
+from lambdas.audit_record import Table as AuditClient
 from lambdas.custom_resource import CustomResource, Event, RefusedError, Send, log, send
 from lambdas.registry_guard.declaration import Declaration, parse_declaration
 from lambdas.registry_guard.differences import Difference, differences
@@ -32,7 +34,8 @@ from lambdas.registry_guard.references import reference_problems, references
 from lambdas.registry_guard.stores import (
     Parameters,
     Table,
-    put_if_absent,
+    Trail,
+    add_version,
     read_parameter,
     read_versions,
 )
@@ -51,17 +54,21 @@ class Stores:
 
     table: Table
     parameters: Parameters
+    trail: Trail
 
 
-def _open_stores(table_name: str) -> Stores:
+def _open_stores(declaration: Declaration) -> Stores:
     return Stores(
-        table=cast("Table", boto3.resource("dynamodb").Table(table_name)),
+        table=cast("Table", boto3.resource("dynamodb").Table(declaration.table_name)),
         parameters=cast("Parameters", boto3.client("ssm")),
+        trail=AuditTrail(cast("AuditClient", boto3.client("dynamodb")), declaration.audit_table),
     )
 
 
-def deploy(declaration: Declaration, stores: Stores) -> None:
+def deploy(declaration: Declaration, stores: Stores, who: str) -> None:
     """Write the absent versions, after checking everything that is there and that is named.
+
+    `who` is named in the records.
 
     Raises:
         RefusedError: if a deployed version differs from its declaration, or a route set names a version
@@ -73,7 +80,7 @@ def deploy(declaration: Declaration, stores: Stores) -> None:
     for key, item in declaration.items.items():
         if key in deployed:
             continue
-        if put_if_absent(stores.table, item):
+        if add_version(stores.trail, declaration.table_name, key, item, who):
             log("registry version written", version=name_of(key))
         else:
             # Somebody wrote the version between the read and the put: judge what is there now.
@@ -132,13 +139,14 @@ def _problems(
         yield f"{which}: {problem}"
 
 
-def run(event: Event, open_stores: Callable[[str], Stores] = _open_stores) -> str | None:
+def run(event: Event, open_stores: Callable[[Declaration], Stores] = _open_stores) -> str | None:
     """Do what the event asks; the reason it failed, or None."""
 
     def work() -> None:
         if event.get("RequestType") != "Delete":
             declaration = parse_declaration(event.get("ResourceProperties"))
-            deploy(declaration, open_stores(declaration.table_name))
+            who = str(event.get("StackId") or "CloudFormation")
+            deploy(declaration, open_stores(declaration), who)
 
     return RESOURCE.failure(work)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol, cast
 
+from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
-from lambdas.registry_guard.values import PARTITION_KEY, SORT_KEY, Item, Key, Value
+from lambdas.audit_record import Change, Put
+from lambdas.registry_guard.values import PARTITION_KEY, SORT_KEY, Item, Key
 
 
 class Table(Protocol):
@@ -17,14 +19,12 @@ class Table(Protocol):
         """The item under `Item`, where there is one."""
         ...
 
-    def put_item(
-        self,
-        *,
-        Item: dict[str, Value],  # noqa: N803
-        ConditionExpression: str,  # noqa: N803
-        ExpressionAttributeNames: dict[str, str],  # noqa: N803
-    ) -> object:
-        """Raises `ClientError` where the condition does not hold."""
+
+class Trail(Protocol):
+    """The audit records, as `AuditTrail` keeps them."""
+
+    def append_with(self, change: Change, put: Put) -> bool:
+        """Record a change and put an item, both or neither; False where the item is there already."""
         ...
 
 
@@ -47,19 +47,27 @@ def read_versions(table: Table, keys: Iterable[Key]) -> dict[Key, Item]:
     return found
 
 
-def put_if_absent(table: Table, item: Item) -> bool:
-    """Write a version; False where somebody else has."""
-    try:
-        table.put_item(
-            Item=dict(item),
-            ConditionExpression="attribute_not_exists(#key)",
-            ExpressionAttributeNames={"#key": PARTITION_KEY},
-        )
-    except ClientError as error:
-        if _code(error) == "ConditionalCheckFailedException":
-            return False
-        raise
-    return True
+def add_version(trail: Trail, table_name: str, key: Key, item: Item, who: str) -> bool:
+    """Write a version and the record of it, both or neither; False where somebody else has written it."""
+    serialize = TypeSerializer().serialize
+    change = Change(
+        subject=f"model#{key[0]}#{key[1]}",
+        who=who,
+        how="deploy",
+        action="propose",
+        before="",
+        after=str(item["lifecycle"]),
+        why="declared in environments/models",
+    )
+    return trail.append_with(
+        change,
+        {
+            "TableName": table_name,
+            "Item": {name: serialize(value) for name, value in item.items()},
+            "ConditionExpression": "attribute_not_exists(#key)",
+            "ExpressionAttributeNames": {"#key": PARTITION_KEY},
+        },
+    )
 
 
 def read_parameter(parameters: Parameters, name: str) -> str | None:

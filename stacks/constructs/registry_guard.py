@@ -34,6 +34,7 @@ class RegistryGuard(PythonFunction):
         construct_id: str,
         *,
         table: dynamodb.TableV2,
+        audit_table: dynamodb.TableV2,
         items: Sequence[dict[str, object]],
         route_set: str,
         route_set_parameter_name: str,
@@ -47,11 +48,12 @@ class RegistryGuard(PythonFunction):
             name="registry_guard",
             description="Deploys declared model versions and refuses changes to deployed ones",
             log=log,
-            shared=["custom_resource"],
+            shared=["audit_record", "custom_resource"],
             files=["environments/models/schema.json", "environments/route-sets/schema.json"],
             statements=_permissions(
                 cdk.Stack.of(scope),
                 table=table,
+                audit_table=audit_table,
                 table_key=table_key,
                 route_set_parameter_name=route_set_parameter_name,
             ),
@@ -68,6 +70,7 @@ class RegistryGuard(PythonFunction):
             # CloudFormation would turn the numbers of a nested object into text.
             properties={
                 "TableName": table.table_name,
+                "AuditTable": audit_table.table_name,
                 "Items": json.dumps(items, ensure_ascii=False, separators=(",", ":")),
                 "RouteSet": route_set,
                 "RouteSetParameter": route_set_parameter_name,
@@ -82,7 +85,12 @@ class RegistryGuard(PythonFunction):
 
 
 def _permissions(
-    stack: cdk.Stack, *, table: dynamodb.TableV2, table_key: kms.IKey, route_set_parameter_name: str
+    stack: cdk.Stack,
+    *,
+    table: dynamodb.TableV2,
+    audit_table: dynamodb.TableV2,
+    table_key: kms.IKey,
+    route_set_parameter_name: str,
 ) -> Sequence[iam.PolicyStatement]:
     route_set = route_set_parameter_name.removeprefix("/")
     return (
@@ -97,7 +105,12 @@ def _permissions(
             resources=[table.table_arn],
         ),
         iam.PolicyStatement(
-            sid="DecryptTheTable",
+            sid="RecordVersions",
+            actions=["dynamodb:PutItem", "dynamodb:Query"],
+            resources=[audit_table.table_arn],
+        ),
+        iam.PolicyStatement(
+            sid="DecryptTheTables",
             actions=["kms:Decrypt"],
             resources=[table_key.key_arn],
             conditions={"StringEquals": {"kms:ViaService": f"dynamodb.{stack.region}.amazonaws.com"}},

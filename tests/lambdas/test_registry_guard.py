@@ -11,14 +11,18 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from lambdas.audit_record import AuditTrail
+from lambdas.audit_record import Table as AuditClient
 from lambdas.registry_guard import handler as guard
 from lambdas.registry_guard import stores
 
 if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
     from types_boto3_dynamodb.service_resource import Table
     from types_boto3_ssm.client import SSMClient
 
-TABLE, PARAMETER = "ai_model_registry", "/route-sets/active"
+TABLE, AUDIT, PARAMETER = "ai_model_registry", "audit-records", "/route-sets/active"
+STACK = "arn:aws:cloudformation:eu-central-1:123456789012:stack/registry/1"
 SONNET = "bedrock#claude-sonnet-4-5"
 PRICE = {
     "currency": "EUR",
@@ -74,6 +78,7 @@ def properties(*items: object, **changes: object) -> dict[str, object]:
     return {
         "ServiceToken": "arn",
         "TableName": TABLE,
+        "AuditTable": AUDIT,
         "Items": json.dumps(items),
         "RouteSet": NAMES_THE_FIRST,
         "RouteSetParameter": PARAMETER,
@@ -88,20 +93,31 @@ class Account:
 
     table: Table
     ssm: SSMClient
+    dynamodb: DynamoDBClient
 
     def deploy(self, *items: object, **changes: object) -> str | None:
         return self.run(properties(*items, **changes))
 
     def run(self, given: object, *, request: str = "Update") -> str | None:
-        event = {"RequestType": request, "ResourceProperties": given}
-        stores = guard.Stores(cast("stores.Table", self.table), cast("stores.Parameters", self.ssm))
-        return guard.run(event, lambda _name: stores)
+        event = {"RequestType": request, "StackId": STACK, "ResourceProperties": given}
+        opened = guard.Stores(
+            cast("stores.Table", self.table),
+            cast("stores.Parameters", self.ssm),
+            AuditTrail(cast("AuditClient", self.dynamodb), AUDIT),
+        )
+        return guard.run(event, lambda _declaration: opened)
 
     def put(self, found: Mapping[str, object]) -> None:
         self.table.put_item(Item=found)  # type: ignore[arg-type]
 
     def put_in_force(self, text: str) -> None:
         self.ssm.put_parameter(Name=PARAMETER, Value=text, Type="String", Overwrite=True)
+
+    def records(self) -> list[tuple[str, ...]]:
+        """Subject, action, to, how and who of each record."""
+        names = ("subject", "action", "to", "how", "who")
+        items = self.dynamodb.scan(TableName=AUDIT)["Items"]
+        return sorted(tuple(each[name]["S"] for name in names) for each in items)
 
     def stored(self) -> list[dict[str, object]]:
         return [dict(found) for found in self.table.scan()["Items"]]
@@ -129,7 +145,20 @@ def opened() -> Iterator[Account]:
                 ],
                 BillingMode="PAY_PER_REQUEST",
             )
-            yield Account(table, boto3.client("ssm"))
+            dynamodb = boto3.client("dynamodb")
+            dynamodb.create_table(
+                TableName=AUDIT,
+                KeySchema=[
+                    {"AttributeName": "subject", "KeyType": "HASH"},
+                    {"AttributeName": "sequence", "KeyType": "RANGE"},
+                ],
+                AttributeDefinitions=[
+                    {"AttributeName": "subject", "AttributeType": "S"},
+                    {"AttributeName": "sequence", "AttributeType": "N"},
+                ],
+                BillingMode="PAY_PER_REQUEST",
+            )
+            yield Account(table, boto3.client("ssm"), dynamodb)
 
 
 @pytest.fixture
@@ -138,6 +167,10 @@ def account(opened: Account) -> Iterator[Account]:
     for found in opened.stored():
         key = {name: str(found[name]) for name in ("provider#model", "version")}
         opened.table.delete_item(Key=key)
+    for record in opened.dynamodb.scan(TableName=AUDIT)["Items"]:
+        opened.dynamodb.delete_item(
+            TableName=AUDIT, Key={name: record[name] for name in ("subject", "sequence")}
+        )
     opened.ssm.delete_parameters(Names=[PARAMETER])
 
 
@@ -148,11 +181,16 @@ def test_absent_versions_are_written_with_their_types(account: Account) -> None:
     assert account.deploy(item(), item("2026-11-02")) is None
     by_version = {found["version"]: found for found in account.stored()}
     assert by_version == {"2026-11-01": item(), "2026-11-02": item("2026-11-02")}
+    assert account.records() == [
+        (f"model#{SONNET}#{version}", "propose", "active", "deploy", STACK)
+        for version in ("2026-11-01", "2026-11-02")
+    ]
 
 
 def test_the_same_event_again_changes_nothing(account: Account) -> None:
     assert [account.deploy(item()) for _ in range(3)] == [None, None, None]
     assert account.stored() == [item()]
+    assert len(account.records()) == 1
 
 
 def test_a_changed_version_fails_showing_every_field_with_both_values_and_writes_nothing(
@@ -216,12 +254,10 @@ def test_a_version_written_by_somebody_else_meanwhile_is_judged_not_overwritten(
                 return {}
             return account.table.get_item(**arguments)  # type: ignore[arg-type]
 
-        def put_item(self, **arguments: object) -> object:
-            return account.table.put_item(**arguments)  # type: ignore[arg-type]
-
-    reason = Account(cast("Table", Late()), account.ssm).deploy(item())
+    reason = Account(cast("Table", Late()), account.ssm, account.dynamodb).deploy(item())
     assert "family is declared 'claude' and deployed 'llama'" in str(reason)
     assert account.stored() == [item(family="llama")]
+    assert account.records() == []
 
 
 def test_deleting_the_resource_leaves_the_data_alone(account: Account) -> None:

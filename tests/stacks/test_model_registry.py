@@ -103,6 +103,7 @@ def test_the_guard_may_read_both_stores_add_versions_write_its_log_and_nothing_e
     assert actions == {
         "dynamodb:GetItem",
         "dynamodb:PutItem",
+        "dynamodb:Query",
         "kms:Decrypt",
         "logs:CreateLogStream",
         "logs:PutLogEvents",
