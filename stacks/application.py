@@ -10,13 +10,15 @@ from constructs import IConstruct
 
 from stacks.accepted_by_design import accept_inline_policies
 from stacks.cache import CacheStack
+from stacks.constructs.python_function import PROJECT
+from stacks.declared_flags import load_flags
 from stacks.declared_models import DeclaredModel
 from stacks.environment_stack import tags_of
 from stacks.feature_flags import FeatureFlagsStack
 from stacks.gateway import GatewayStack
 from stacks.guardrails import GuardrailsStack
 from stacks.model_registry import ModelRegistryStack
-from stacks.monitoring import MonitoringStack, Watched
+from stacks.monitoring import KILL_SWITCH, MonitoringStack, Watched
 from stacks.network import NetworkStack
 from stacks.route_set import RouteSet
 from stacks.secrets import SecretsStack
@@ -87,6 +89,8 @@ def build(
         app,
         "FeatureFlags",
         environment=environment,
+        flags=load_flags(PROJECT),
+        audit_table=model_registry.audit_table,
         table_key=secrets.table_key,
         log_key=secrets.log_key,
         vpc=network.vpc,
@@ -142,10 +146,13 @@ def build(
                 "RegistryGuard": model_registry.guard.function,
                 "RouteSet": model_registry.route_set.function,
                 "Flags": feature_flags.flags.function,
+                "FlagUpdate": feature_flags.update.function,
+                KILL_SWITCH: feature_flags.kill_switch.function,
                 "SecretRotation": secrets.rotation.function,
             },
             rotated_secrets=[one.name for one in secrets.rotated],
         ),
+        kill_switch_topic=feature_flags.kill_switch.topic,
     )
     application = Application(
         network=network,

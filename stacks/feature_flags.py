@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
@@ -11,22 +11,19 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.constructs.flag_database import FlagDatabase
+from stacks.constructs.flag_permissions import FlagStores
+from stacks.constructs.flag_update import FlagUpdate
+from stacks.constructs.kill_switch import KillSwitch
 from stacks.constructs.operator_parameters import OperatorParameter, OperatorParameters
 from stacks.constructs.python_function import FunctionNetwork
+from stacks.declared_flags import DeclaredFlag
 from stacks.environment_stack import EnvironmentStack, tags_of
 from stacks.settings import Environment
-
-KILL_SWITCHES = ("all", "bedrock", "google", "llama")
-
-FLAGS: Mapping[str, tuple[str, ...]] = {
-    "rollout-stage": ("off", "shadow", "canary", "active"),
-    **{f"kill-switch.{target}": ("off", "on") for target in KILL_SWITCHES},
-}
-"""Every flag and the values it may have; the first is the one it is created with."""
+from stacks.settings_kill_switch import alarm_name
 
 
 class FeatureFlagsStack(EnvironmentStack):
-    """Owns one parameter for each flag, created `off`, and the flag table.
+    """Owns one parameter for each flag, the tiers behind them, and the functions that keep and pull them.
 
     A deploy leaves a flag alone that an operator has set since.
     """
@@ -37,6 +34,8 @@ class FeatureFlagsStack(EnvironmentStack):
         construct_id: str,
         *,
         environment: Environment,
+        flags: Sequence[DeclaredFlag],
+        audit_table: dynamodb.ITable,
         table_key: kms.IKey,
         log_key: kms.IKey,
         vpc: ec2.IVpc,
@@ -57,12 +56,12 @@ class FeatureFlagsStack(EnvironmentStack):
             "Flags",
             parameters=[
                 OperatorParameter(
-                    name=f"{self.parameter_path}/{name}",
-                    value=values[0],
-                    allowed_pattern=f"^({'|'.join(values)})$",
-                    description=f"One of {', '.join(values)}",
+                    name=f"{self.parameter_path}/{flag.name}",
+                    value=flag.default,
+                    allowed_pattern=flag.allowed_pattern,
+                    description=flag.description,
                 )
-                for name, values in FLAGS.items()
+                for flag in flags
             ],
             tags=tags_of(environment),
             kept=environment.deployment.stateful_protection,
@@ -72,6 +71,7 @@ class FeatureFlagsStack(EnvironmentStack):
             self,
             "FlagTable",
             partition_key=dynamodb.Attribute(name="flag", type=dynamodb.AttributeType.STRING),
+            time_to_live_attribute="expires_at",
             encryption=dynamodb.TableEncryptionV2.customer_managed_key(table_key),
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
@@ -94,6 +94,38 @@ class FeatureFlagsStack(EnvironmentStack):
                 log=self.function_log(log_key),
             )
             cdk.CfnOutput(self, "FlagDatabaseHost", value=self.database.host)
+        stores = FlagStores(
+            parameter_path=self.parameter_path,
+            table=self.table,
+            audit_table=audit_table,
+            table_key=table_key,
+        )
+        self.update = FlagUpdate(
+            self,
+            "Update",
+            environment_name=environment.name,
+            flags=flags,
+            stores=stores,
+            database=self.database,
+            network=self._network("UpdateSecurityGroup", "Flag update") if self.database else None,
+            log=self.function_log(log_key),
+        )
+        # Until the parameters are declared it would create them, without their tags and patterns.
+        self.update.function.node.add_dependency(self.flags.declared)
+        self.kill_switch = KillSwitch(
+            self,
+            "KillSwitch",
+            environment_name=environment.name,
+            flags=flags,
+            switch_of_alarm={
+                alarm_name(environment.name, alarm): f"kill-switch.{target}"
+                for alarm, target in environment.kill_switch.pulled_by.items()
+            },
+            stores=stores,
+            log=self.function_log(log_key),
+            removal_policy=self.removal_policy,
+        )
+        cdk.CfnOutput(self, "KillSwitchTopicArn", value=self.kill_switch.topic.topic_arn)
 
     def _network(self, construct_id: str, who: str) -> FunctionNetwork:
         """Where a function runs that connects to the database: it may call endpoints, and AWS's gateways.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from stacks.constructs import flag_metrics
 from stacks.constructs.alarm_topic import AlarmTopic
 from stacks.constructs.alarms import Alarms, Condition, Severity
 from stacks.constructs.gateway_dashboard import GatewayDashboard
@@ -13,15 +16,25 @@ from stacks.constructs.gateway_metrics import GatewayMetrics, Watched
 from stacks.constructs.rotation_metrics import age_days, failures
 from stacks.environment_stack import EnvironmentStack
 from stacks.settings import Environment
+from stacks.settings_kill_switch import alarm_name
 
 __all__ = ["MonitoringStack", "Watched"]
+
+KILL_SWITCH = "KillSwitch"
+"""The function that an alarm calls to stop a provider: whoever waits for it cannot wait for three minutes."""
 
 
 class MonitoringStack(EnvironmentStack):
     """Owns the alarms, the topic that announces them, and the dashboard. The settings say when one fires."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, environment: Environment, watched: Watched
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        environment: Environment,
+        watched: Watched,
+        kill_switch_topic: sns.ITopic,
     ) -> None:
         super().__init__(
             scope,
@@ -45,9 +58,15 @@ class MonitoringStack(EnvironmentStack):
         conditions = {
             **_conditions(environment, metrics),
             **_of_secrets(environment, watched.rotated_secrets),
+            **_of_flags(environment),
         }
+        pulling = environment.kill_switch.pulled_by
         for name, condition in conditions.items():
-            self.alarms.add(name, condition)
+            alarm = self.alarms.add(
+                name, condition, name=alarm_name(environment.name, name) if name in pulling else None
+            )
+            if name in pulling:
+                alarm.add_alarm_action(actions.SnsAction(kill_switch_topic))
         self.dashboard = GatewayDashboard(
             self,
             "Dashboard",
@@ -64,6 +83,25 @@ def _conditions(environment: Environment, metrics: GatewayMetrics) -> dict[str, 
         **_seen_by_callers(environment, metrics),
         **_of_tasks(environment, metrics),
         **_of_what_the_gateway_relies_on(environment, metrics),
+    }
+
+
+def _of_flags(environment: Environment) -> dict[str, Condition]:
+    return {
+        "FlagsRefused": Condition(
+            metric=flag_metrics.refused(environment.name),
+            above=0,
+            severity=Severity.WARNING,
+            meaning="a flag was put to a value or a step that is not allowed, and was put back",
+            once_is_enough=True,
+        ),
+        "FlagFailures": Condition(
+            metric=flag_metrics.failures(environment.name),
+            above=0,
+            severity=Severity.WARNING,
+            meaning="a tier of flags does not take changes; the others do",
+            once_is_enough=True,
+        ),
     }
 
 
@@ -129,8 +167,13 @@ def _of_what_the_gateway_relies_on(environment: Environment, metrics: GatewayMet
         ),
     }
     for name, errors in metrics.function_errors().items():
+        pulled = name == KILL_SWITCH
         conditions[f"{name}Errors"] = Condition(
-            metric=errors, above=0, severity=Severity.WARNING, meaning=f"the function {name} fails"
+            metric=errors,
+            above=0,
+            severity=Severity.CRITICAL if pulled else Severity.WARNING,
+            meaning=f"the function {name} fails",
+            once_is_enough=pulled,
         )
     return conditions
 

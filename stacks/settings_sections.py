@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from stacks.settings_firewall import Firewall
 from stacks.settings_flags import Flags
+from stacks.settings_kill_switch import KillSwitch
 from stacks.settings_providers import Providers
 from stacks.settings_release import Release
 from stacks.settings_rotation import Secrets
@@ -225,5 +226,6 @@ class EnvironmentFile(Section):
     routing: Routing
     guardrails: Guardrails
     flags: Flags
+    kill_switch: KillSwitch = Field(default_factory=KillSwitch)
     cache: Cache
     monitoring: Monitoring

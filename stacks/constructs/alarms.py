@@ -70,20 +70,21 @@ class Alarms(Construct):
         """Every alarm made so far, in the order of making."""
         return list(self._by_condition.values())
 
-    def add(self, construct_id: str, condition: Condition) -> cloudwatch.Alarm:
-        """The alarm for `condition`, made where there is none yet."""
+    def add(self, construct_id: str, condition: Condition, *, name: str | None = None) -> cloudwatch.Alarm:
+        """The alarm for `condition`, made where there is none yet; AWS names it unless `name` is given."""
         identity = self._identity(condition)
         if identity not in self._by_condition:
-            self._by_condition[identity] = self._make(construct_id, condition)
+            self._by_condition[identity] = self._make(construct_id, condition, name)
         return self._by_condition[identity]
 
-    def _make(self, construct_id: str, condition: Condition) -> cloudwatch.Alarm:
+    def _make(self, construct_id: str, condition: Condition, name: str | None) -> cloudwatch.Alarm:
         too_high = condition.above is not None
         operator = cloudwatch.ComparisonOperator
         missing = cloudwatch.TreatMissingData
         alarm = cloudwatch.Alarm(
             self,
             construct_id,
+            alarm_name=name,
             metric=condition.metric,
             threshold=condition.threshold,
             comparison_operator=operator.GREATER_THAN_THRESHOLD if too_high else operator.LESS_THAN_THRESHOLD,

@@ -57,6 +57,7 @@ WITHOUT_A_NAME = frozenset({"AWS::EC2::SecurityGroupIngress", "AWS::IAM::Policy"
 CONTRACT_NAMES = (
     ("AWS::DynamoDB::GlobalTable", r"ai_model_registry"),
     ("AWS::Logs::LogGroup", r"aws-waf-logs-{prefix}"),
+    ("AWS::CloudWatch::Alarm", r"{prefix}-[A-Za-z]+"),
 )
 """Fixed names that docs/contracts.md lists, as patterns; `{prefix}` and `{name}` are the environment's."""
 

@@ -152,6 +152,8 @@ def test_only_what_must_not_vanish_under_its_users_is_locked(every_environment: 
         "Secrets/ClientKeys/Resource",
         "Secrets/AdminKeys/Resource",
         "ModelRegistry/Table/Resource",
+        "ModelRegistry/AuditTable/Resource",
+        "FeatureFlags/FlagTable/Resource",
     }
     for provider, settings in (("Google", "google"), ("Llama", "llama")):
         if getattr(every_environment.environment.providers, settings).enabled:
