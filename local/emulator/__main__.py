@@ -41,6 +41,7 @@ def main() -> None:
     from local.emulator import (
         enforcement,
         image_registry,
+        parameters,
         registration,
         rotation,
         schedules,
@@ -49,6 +50,7 @@ def main() -> None:
 
     enforcement.complete()
     registration.extend()
+    parameters.complete()
     secret_versions.complete()
     rotation.complete()
     schedules.complete()
