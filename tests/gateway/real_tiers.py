@@ -91,7 +91,8 @@ class StoreProcess:
 
     def _start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(STORE), str(self.port), str(self._file)]
+            [sys.executable, "-I", "-S", str(STORE), str(self.port), str(self._file)],
+            stderr=subprocess.DEVNULL,  # it tells of readers who gave up waiting for it
         )
         wait_until(self._listens, 10.0)
 
