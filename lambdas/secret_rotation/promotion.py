@@ -60,7 +60,7 @@ def promote(
     """
     document = judge(pending, current, described, strategy=strategy, scope=scope, patience=patience)
     if strategy.provider_keys is not None:
-        end_previous(secret, strategy.provider_keys, described, current, also_kept=document)
+        end_previous(secret, strategy.provider_keys, described, current, successor=document)
     write_promoted(secret, pending.id, patience.now_s())
     secret.replace_current(by=pending.id, instead_of=current.id)
     secret.take_off(PENDING, pending.id)

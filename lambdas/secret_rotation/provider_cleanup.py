@@ -48,25 +48,28 @@ def end_previous(
     described: Description,
     current: Version,
     *,
-    also_kept: Document | None = None,
+    successor: Document | None = None,
 ) -> str | None:
     """End the key that a rotation has replaced by the current one; the version that carried it.
 
     None where there is none, where a person put the current value (then the person ends the old key), and
-    where the current or the `also_kept` document goes on with it.
+    where the current value or its `successor` goes on with it. The successor has just passed its test, so
+    it is what the provider is asked with, where there is one of the same account.
     """
     if promoted_at_s(described, current) is None:
         return None
     previous = secret.version(described.version_with(PREVIOUS))
     if previous is None:
         return None
-    document = current.document("the current value")
-    key_id = _id_in(keys, previous, document)
-    kept = {keys.id_in(document, document), also_kept and keys.id_in(also_kept, document)}
-    if key_id is None or key_id in kept:
-        return None
-    keys.end(document, key_id)
-    return previous.id
+    in_force = [current.document("the current value")]
+    authorities = in_force if successor is None else [successor, *in_force]
+    kept = {keys.id_in(document, document) for document in authorities}
+    for authority in authorities:
+        key_id = _id_in(keys, previous, authority)
+        if key_id is not None and key_id not in kept:
+            keys.end(authority, key_id)
+            return previous.id
+    return None
 
 
 def _id_in(keys: ProviderKeys, version: Version, current: Document) -> str | None:

@@ -345,6 +345,18 @@ def test_a_second_rotation_within_the_grace_period_leaves_two_keys() -> None:
         assert len(world.google.keys) == 2
 
 
+def test_a_rotation_gets_through_although_the_current_key_was_deleted_meanwhile() -> None:
+    world = rotated("google_service_account")
+    token = world.start_rotation()
+    world.step(token, "createSecret")
+    del world.google.keys[world.current["private_key_id"]]
+    world.check_always = lambda: None  # type: ignore[method-assign]
+    world.step(token, "testSecret")
+    world.step(token, "finishSecret")
+    assert world.vault.labelled(ARN, CURRENT) == token
+    assert set(world.google.keys) == {world.current["private_key_id"]}
+
+
 def test_a_new_google_key_may_take_a_minute_to_work() -> None:
     world = World("google_service_account")
     token = world.start_rotation()
