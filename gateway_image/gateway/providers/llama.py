@@ -10,47 +10,17 @@ from collections.abc import Callable
 
 import msgspec
 
-from gateway.model import Completion, FinishReason, Request, ToolCall, Usage
+from gateway.model import Completion, Request, ToolCall
 from gateway.providers.adapter import FailureKind, HttpRequest, HttpResponse, ProviderError
 from gateway.providers.conversation import unencodable
 from gateway.providers.http_answer import (
     broken_answer,
     decode_answer,
-    decode_refusal,
-    kind_of_complaint,
-    kind_of_status,
-    refusal,
-    retry_after_s,
-    text_of,
 )
+from gateway.providers.llama_answer import PROVIDER, finish_reason, refusal_of, usage_of
 from gateway.providers.llama_request import chat_completion_input
+from gateway.providers.llama_stream import LlamaStream
 from gateway.providers.token_estimate import estimated_usage
-
-_PROVIDER = "Llama"
-
-_FINISH_REASONS = {
-    "stop": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "max_tokens": FinishReason.LENGTH,
-    "tool_calls": FinishReason.TOOL_CALLS,
-    "function_call": FinishReason.TOOL_CALLS,
-    "content_filter": FinishReason.CONTENT_FILTER,
-}
-_KINDS_OF_CODE = {
-    "context_length_exceeded": FailureKind.CONTEXT_LENGTH,
-    "content_filter": FailureKind.CONTENT_FILTER,
-    "content_policy_violation": FailureKind.CONTENT_FILTER,
-    "rate_limit_exceeded": FailureKind.RATE_LIMITED,
-    "rate_limit_error": FailureKind.RATE_LIMITED,
-    "insufficient_quota": FailureKind.RATE_LIMITED,
-    "invalid_api_key": FailureKind.AUTHENTICATION,
-    "authentication_error": FailureKind.AUTHENTICATION,
-    "permission_error": FailureKind.AUTHENTICATION,
-    "model_not_found": FailureKind.UNSUPPORTED,
-    "server_error": FailureKind.OVERLOADED,
-    "overloaded_error": FailureKind.OVERLOADED,
-    "timeout": FailureKind.TIMEOUT,
-}
 
 
 class _Function(msgspec.Struct):
@@ -84,24 +54,8 @@ class _Answer(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _CompletionDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int
-    completion_tokens: int
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-
-
 _encoder = msgspec.json.Encoder()
 _answer_decoder = msgspec.json.Decoder(_Answer)
-_usage_decoder = msgspec.json.Decoder(_Usage)
 _text_decoder = msgspec.json.Decoder(str)
 
 
@@ -125,8 +79,41 @@ class LlamaAdapter:
 
     def prepare(self, request: Request, invocation_id: str) -> HttpRequest:
         """See `Adapter.prepare`."""
+        return self._prepared(request, invocation_id, streamed=False)
+
+    def prepare_stream(self, request: Request, invocation_id: str) -> HttpRequest:
+        """See `Adapter.prepare_stream`."""
+        return self._prepared(request, invocation_id, streamed=True)
+
+    def stream_decoder(self, request: Request) -> LlamaStream:
+        """See `Adapter.stream_decoder`."""
+        return LlamaStream(request, self._now_s)
+
+    def parse(self, response: HttpResponse, request: Request) -> Completion:
+        """See `Adapter.parse`. Some servers report errors with status 200: those are errors here too."""
+        if response.status != 200:
+            raise refusal_of(response, self._now_s())
+        answer = decode_answer(response, _answer_decoder, PROVIDER)
+        if not answer.choices:
+            if bytes(answer.error) != b"null":
+                raise refusal_of(response, self._now_s())
+            raise broken_answer(PROVIDER, "it holds no choice", response.status)
+        choice = answer.choices[0]
+        text = _text(choice.message)
+        tool_calls = _tool_calls(choice.message.tool_calls or [], request)
+        return Completion(
+            text=text,
+            finish_reason=finish_reason(choice.finish_reason, bool(tool_calls), bool(choice.message.refusal)),
+            usage=usage_of(answer.usage) or estimated_usage(request, text, tool_calls),
+            tool_calls=tool_calls,
+        )
+
+    def _prepared(self, request: Request, invocation_id: str, *, streamed: bool) -> HttpRequest:
+        content = chat_completion_input(request, invocation_id)
+        if streamed:
+            content |= {"stream": True, "stream_options": {"include_usage": True}}
         try:
-            body = _encoder.encode(chat_completion_input(request, invocation_id))
+            body = _encoder.encode(content)
         except (UnicodeEncodeError, RecursionError) as error:
             raise unencodable(error) from None
         key = self._api_key()
@@ -134,25 +121,6 @@ class LlamaAdapter:
             raise ProviderError(FailureKind.AUTHENTICATION, "no API key is at hand for Llama")
         headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
         return HttpRequest("POST", self._url, headers, body)
-
-    def parse(self, response: HttpResponse, request: Request) -> Completion:
-        """See `Adapter.parse`. Some servers report errors with status 200: those are errors here too."""
-        if response.status != 200:
-            raise _refusal(response, self._now_s())
-        answer = decode_answer(response, _answer_decoder, _PROVIDER)
-        if not answer.choices:
-            if bytes(answer.error) != b"null":
-                raise _refusal(response, self._now_s())
-            raise broken_answer(_PROVIDER, "it holds no choice", response.status)
-        choice = answer.choices[0]
-        text = _text(choice.message)
-        tool_calls = _tool_calls(choice.message.tool_calls or [], request)
-        return Completion(
-            text=text,
-            finish_reason=_finish_reason(choice, bool(tool_calls)),
-            usage=_usage(answer.usage) or estimated_usage(request, text, tool_calls),
-            tool_calls=tool_calls,
-        )
 
 
 def _text(message: _Message) -> str:
@@ -180,55 +148,4 @@ def _arguments(encoded: bytes) -> str:
             return _text_decoder.decode(encoded) or "{}"
         return "{}" if encoded == b"null" else encoded.decode()
     except (msgspec.MsgspecError, ValueError):
-        raise broken_answer(_PROVIDER, "the arguments of a tool call are not UTF-8", 200) from None
-
-
-def _finish_reason(choice: _Choice, has_tool_calls: bool) -> FinishReason:
-    """The reason named, except that calls make it `tool_calls` and their absence unmakes it."""
-    reason = _FINISH_REASONS.get(choice.finish_reason or "stop", FinishReason.STOP)
-    if choice.message.refusal and reason is FinishReason.STOP:
-        return FinishReason.CONTENT_FILTER
-    if reason in (FinishReason.STOP, FinishReason.TOOL_CALLS):
-        return FinishReason.TOOL_CALLS if has_tool_calls else FinishReason.STOP
-    return reason
-
-
-def _usage(encoded: msgspec.Raw) -> Usage | None:
-    """OpenAI's counts include cached and reasoning tokens already."""
-    try:
-        usage = _usage_decoder.decode(encoded)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
-    cached = (prompt.cached_tokens if prompt is not None else None) or 0
-    reasoning = (completion.reasoning_tokens if completion is not None else None) or 0
-    if min(usage.prompt_tokens, usage.completion_tokens, cached, reasoning) < 0:
-        return None
-    return Usage(
-        input_tokens=max(usage.prompt_tokens, cached),
-        output_tokens=max(usage.completion_tokens, reasoning),
-        cached_input_tokens=cached,
-        reasoning_tokens=reasoning,
-    )
-
-
-def _refusal(response: HttpResponse, now_s: float) -> ProviderError:
-    """OpenAI's error object, and the looser forms compatible servers send in its place."""
-    body = decode_refusal(response.body)
-    detail = body.get("error")
-    error: dict[str, object] = detail if isinstance(detail, dict) else body
-    message = text_of(detail) or text_of(error.get("message")) or text_of(error.get("detail"))
-    code, category = text_of(error.get("code")), text_of(error.get("type"))
-    kind = _KINDS_OF_CODE.get(code) or _KINDS_OF_CODE.get(category) or _kind_of_status(response.status, code)
-    if kind is FailureKind.INVALID_REQUEST:
-        kind = kind_of_complaint(message)
-    return refusal(
-        _PROVIDER, kind, code or category, message, response, retry_after_s(response.headers, now_s)
-    )
-
-
-def _kind_of_status(status: int, code: str) -> FailureKind:
-    """Some servers put the status into the error's code; with status 200 it is all there is."""
-    if status == 200:
-        status = int(code) if code.isdecimal() and len(code) == 3 else 500
-    return kind_of_status(status)
+        raise broken_answer(PROVIDER, "the arguments of a tool call are not UTF-8", 200) from None
