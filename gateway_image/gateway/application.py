@@ -77,6 +77,7 @@ class Application:
         self.control = _control_plane(settings, clients, registry, flags, credentials)
         self.metrics.watch(self.control.snapshots())
         self.metrics.watch_flags(flags.readers)
+        self.metrics.watch_circuits(self.circuits)
         self._evidence = EvidenceWriter(flags.evidence, clients.dynamodb, settings.flag_table)
         pipeline = Pipeline(
             control=self.control,
@@ -88,7 +89,7 @@ class Application:
         )
         routes = {
             **OpenAiSurface(pipeline, self.control).routes(),
-            **RoutingSurface(pipeline, self.control, self.metrics).routes(),
+            **RoutingSurface(pipeline, self.control, self.metrics, self.circuits).routes(),
             **admin_routes(settings, clients, self.control, self.metrics.observed),
             **OperationsSurface(self.missing, self.metrics).routes(),
         }

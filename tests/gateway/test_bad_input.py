@@ -75,7 +75,7 @@ INVALID: dict[str, tuple[dict[str, object], str | None]] = {
     "max_tokens of zero": ({"max_tokens": 0}, "max_tokens"),
     "max_tokens as text": ({"max_tokens": "many"}, "max_tokens"),
     "empty stop": ({"stop": [""]}, "stop"),
-    "streaming": ({"stream": True}, "stream"),
+    "options of a stream that is none": ({"stream_options": {"include_usage": True}}, "stream_options"),
     "several answers": ({"n": 2}, "n"),
     "log probabilities": ({"logprobs": True}, "logprobs"),
     "audio": ({"modalities": ["text", "audio"]}, "modalities"),

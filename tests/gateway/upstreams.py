@@ -9,13 +9,22 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from gateway.model import Usage
+from tests.gateway.providers.stream_wires import BEDROCK, GOOGLE, LLAMA, Answer, WireFormat
+
 TOKEN_PATH = "/token"
+CUT, SILENCE = "cut", "silence"
+TOLD = Usage(input_tokens=11, output_tokens=7)
 
 
 @dataclass
 class Behaviour:
     """What one provider does: `status` other than 200 is an error, `hang` never answers, `cut` drops the
-    connection, and while `hold` is cleared the answer waits. `key` is the one accepted; None: any."""
+    connection, and while `hold` is cleared the answer waits. `key` is the one accepted; None: any.
+
+    A streamed answer follows `script`, `text` said in two pieces where there is none: bytes are sent, after
+    seconds it goes on, `CUT` breaks the connection, `SILENCE` says nothing more. One that does not stream
+    answers as if it had not been asked to."""
 
     text: str = "Good day."
     status: int = 200
@@ -25,6 +34,8 @@ class Behaviour:
     headers: dict[str, str] = field(default_factory=dict)
     key: str | None = None
     refused: int = 0
+    script: list[bytes | float | str] | None = None
+    streams: bool = True
     requests: list[dict[str, object]] = field(default_factory=list)
     hold: asyncio.Event = field(default_factory=lambda: _set(asyncio.Event()))
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,6 +67,8 @@ class Upstreams:
         await _behave(behaviour, request)
         if behaviour.status != 200:
             return _failure(behaviour, {"message": "bedrock says no"})
+        if request.path.endswith("/converse-stream"):
+            return await _stream(behaviour, request, BEDROCK, "application/vnd.amazon.eventstream")
         content: list[dict[str, object]] = [{"text": behaviour.text}]
         if behaviour.tool:
             name, arguments = behaviour.tool
@@ -78,6 +91,8 @@ class Upstreams:
             )
         if behaviour.status != 200:
             return _failure(behaviour, {"error": {"code": behaviour.status, "message": "no", "status": "X"}})
+        if request.path.endswith(":streamGenerateContent"):
+            return await _stream(behaviour, request, GOOGLE, "text/event-stream")
         parts: list[dict[str, object]] = [{"text": behaviour.text}]
         if behaviour.tool:
             name, arguments = behaviour.tool
@@ -96,6 +111,8 @@ class Upstreams:
             return web.json_response({"error": {"message": "no", "code": "invalid_api_key"}}, status=401)
         if behaviour.status != 200:
             return _failure(behaviour, {"error": {"message": "no", "type": "x", "param": None, "code": None}})
+        if behaviour.requests[-1].get("stream") and behaviour.streams:
+            return await _stream(behaviour, request, LLAMA, "text/event-stream")
         return web.json_response(
             {
                 "id": "chatcmpl-1",
@@ -126,6 +143,7 @@ async def running_upstreams() -> AsyncIterator[Upstreams]:
     application = web.Application()
     application.router.add_post(TOKEN_PATH, upstreams.token)
     application.router.add_post("/model/{model}/converse", upstreams.converse)
+    application.router.add_post("/model/{model}/converse-stream", upstreams.converse)
     application.router.add_post("/v1/projects/{rest:.*}", upstreams.generate)
     application.router.add_post("/llama/v1/chat/completions", upstreams.complete)
     runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
@@ -152,6 +170,34 @@ async def _behave(behaviour: Behaviour, request: web.Request) -> None:
         except asyncio.CancelledError:
             behaviour.cancelled.set()
             raise
+
+
+def events(wire: WireFormat, *pieces: str) -> list[bytes]:
+    """What a provider sends, event by event, who says `pieces`."""
+    return wire.events(Answer(pieces=pieces, usage=TOLD))
+
+
+async def _stream(
+    behaviour: Behaviour, request: web.Request, wire: WireFormat, content_type: str
+) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"content-type": content_type})
+    await response.prepare(request)
+    half = len(behaviour.text) // 2
+    script = behaviour.script or events(wire, behaviour.text[:half], behaviour.text[half:])
+    try:
+        for step in script:
+            if isinstance(step, bytes):
+                await response.write(step)
+            elif isinstance(step, float):
+                await asyncio.sleep(step)
+            elif step == CUT and request.transport is not None:
+                request.transport.abort()
+            else:
+                await asyncio.sleep(3600)
+    except (asyncio.CancelledError, ConnectionResetError):
+        behaviour.cancelled.set()
+        raise
+    return response
 
 
 def _failure(behaviour: Behaviour, body: dict[str, object]) -> web.Response:

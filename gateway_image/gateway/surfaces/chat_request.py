@@ -73,6 +73,12 @@ class ResponseFormat(msgspec.Struct):
     type: str
 
 
+class StreamOptions(msgspec.Struct):
+    """What a streamed answer tells besides its text."""
+
+    include_usage: bool = False
+
+
 class ChatBody(msgspec.Struct):
     """The body of `POST /v1/chat/completions`."""
 
@@ -88,6 +94,7 @@ class ChatBody(msgspec.Struct):
     stop: str | Annotated[list[str], Meta(max_length=MAXIMUM_STOPS)] | None = None
     n: int | None = None
     stream: bool | None = None
+    stream_options: StreamOptions | None = None
     logprobs: bool | None = None
     response_format: msgspec.Raw = NOTHING
     modalities: Annotated[list[str], Meta(max_length=8)] | None = None
@@ -152,9 +159,14 @@ def read_request(chat: ChatBody, request_id: str, intent: Intent) -> Request:
     )
 
 
+def wants_usage(chat: ChatBody) -> bool:
+    """Whether a streamed answer is to end with its usage."""
+    return chat.stream_options is not None and chat.stream_options.include_usage
+
+
 def _refuse_what_is_not_offered(chat: ChatBody) -> None:
-    if chat.stream:
-        raise invalid("Streaming is not offered yet; send the request with stream: false.", "stream")
+    if chat.stream_options is not None and not chat.stream:
+        raise invalid("stream_options is for streamed answers; set stream to true.", "stream_options")
     if chat.n not in (None, 1):
         raise invalid("Only one answer is given; leave n out or set it to 1.", "n")
     if chat.logprobs:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 
@@ -29,6 +29,11 @@ from gateway.model import (
 from gateway.pipeline import OpenedAnswer
 from gateway.surfaces.chat_answer import wire_usage
 from gateway.surfaces.errors import refusal_answer
+from gateway.surfaces.messages import Streaming
+from gateway.telemetry.record import RequestRecord
+
+PATIENCE_S = 10.0
+"""How long an answer may take to begin before the caller is told that it is being worked on."""
 
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
@@ -92,15 +97,34 @@ FAREWELL = error_event(RefusalError(Reason.NOT_READY, "The gateway stops; try ag
 
 
 class ChatChunks:
-    """One answer's events as they are sent. `created_s` is in seconds since the epoch."""
+    """One answer's events as they are sent. `created_s` is in seconds since the epoch.
+
+    `before` makes the event that a surface sends ahead of the first chunk.
+    """
 
     def __init__(
-        self, opening: asyncio.Future[OpenedAnswer], request_id: str, created_s: int, *, include_usage: bool
+        self,
+        opening: asyncio.Future[OpenedAnswer],
+        request_id: str,
+        created_s: int,
+        *,
+        include_usage: bool,
+        before: Callable[[OpenedAnswer], bytes] | None = None,
     ) -> None:
+        self._before = before
         self._opening = opening
         self._chunk_id = f"chatcmpl-{request_id.removeprefix('req_')}"
         self._created_s = created_s
         self._include_usage = include_usage
+
+    async def opened_within(self, patience_s: float) -> OpenedAnswer | None:
+        """The answer once something is said; None where that takes longer.
+
+        Raises:
+            RefusalError: nobody answers.
+        """
+        await asyncio.wait((self._opening,), timeout=patience_s)
+        return self._opening.result() if self._opening.done() else None
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The chunks, after comments for as long as nothing is said; the last one tells of a failure."""
@@ -113,6 +137,8 @@ class ChatChunks:
                 self._chunk_id, self._created_s, opened.item.model, include_usage=self._include_usage
             )
             async with contextlib.aclosing(opened.stream.events()) as events:
+                if self._before is not None:
+                    yield self._before(opened)
                 yield encoder.role()
                 async for event in events:
                     yield _chunk(encoder, event)
@@ -123,6 +149,30 @@ class ChatChunks:
         """End the answer, whether it has begun or not."""
         self._opening.cancel()
         self._opening.add_done_callback(_close)
+
+
+async def stream_chat(chunks: ChatChunks, record: RequestRecord) -> Streaming:
+    """Begin to stream as soon as something is said, or when the caller has waited for long.
+
+    Raises:
+        RefusalError: nobody answers, and nothing was sent yet; later that is an event.
+    """
+    try:
+        opened = await chunks.opened_within(PATIENCE_S)
+    except BaseException:
+        chunks.close()
+        raise
+    headers = () if opened is None else stream_headers(opened, record)
+    return Streaming(chunks.pieces(), FAREWELL, chunks.close, headers=headers)
+
+
+def stream_headers(opened: OpenedAnswer, record: RequestRecord) -> tuple[tuple[str, str], ...]:
+    """Who answers, by which policy, in how many attempts; the cost is not known yet."""
+    return (
+        ("x-route-model", f"{opened.item.key}@{opened.item.version}"),
+        ("x-route-policy", opened.decision.policy_version),
+        ("x-route-attempts", str(len(record.attempts) + 1)),
+    )
 
 
 def _close(opening: asyncio.Future[OpenedAnswer]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 
@@ -12,9 +13,10 @@ from gateway.failures import RefusalError
 from gateway.model import BudgetTier, Intent
 from gateway.pipeline import Access, Answer, Pipeline
 from gateway.surfaces.chat_answer import chat_completion
-from gateway.surfaces.chat_request import ROUTER_MODELS, ChatBody, decode_body, read_request
+from gateway.surfaces.chat_request import ROUTER_MODELS, ChatBody, decode_body, read_request, wants_usage
+from gateway.surfaces.chat_stream import ChatChunks, stream_chat
 from gateway.surfaces.invalid import invalid
-from gateway.surfaces.messages import Endpoint, Incoming, Outgoing, Routes, json_answer
+from gateway.surfaces.messages import Endpoint, Incoming, Outgoing, Routes, Streaming, json_answer
 from gateway.telemetry.record import RequestRecord
 
 DOMAIN_HEADER = "x-domain"
@@ -61,10 +63,15 @@ class OpenAiSurface:
             "/v1/models": {"GET": Endpoint("models", self.models, Access.CLIENT)},
         }
 
-    async def complete(self, incoming: Incoming) -> Outgoing:
-        """Answer a chat completion request."""
+    async def complete(self, incoming: Incoming) -> Outgoing | Streaming:
+        """Answer a chat completion request, whole or as a stream."""
         chat = decode_body(incoming.body, _decoder)
         request = read_request(chat, incoming.record.request_id, read_hints(incoming.headers))
+        if chat.stream:
+            opening = asyncio.ensure_future(self._pipeline.open(request, incoming.record))
+            created_s = int(self._now_s())
+            chunks = ChatChunks(opening, request.id, created_s, include_usage=wants_usage(chat))
+            return await stream_chat(chunks, incoming.record)
         answer = await self._pipeline.answer(request, incoming.record)
         body = chat_completion(answer, request.id, int(self._now_s()))
         return json_answer(body, headers=answer_headers(answer, incoming.record))

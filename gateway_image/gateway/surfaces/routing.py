@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Annotated
@@ -11,15 +12,18 @@ from msgspec import Meta
 
 from gateway.control.plane import ControlPlane
 from gateway.control.registry import Provider
-from gateway.model import BudgetTier, Intent
+from gateway.model import BudgetTier, Intent, Request
 from gateway.pipeline import Access, Pipeline
+from gateway.resilience.circuit import CircuitState
+from gateway.resilience.circuits import Circuits
 from gateway.routing.decision import RouteDecision
 from gateway.surfaces.chat_answer import ChatCompletion, chat_completion
-from gateway.surfaces.chat_request import ChatBody, decode_body, read_request
-from gateway.surfaces.messages import Endpoint, Incoming, Outgoing, Routes, json_answer
+from gateway.surfaces.chat_request import ChatBody, decode_body, read_request, wants_usage
+from gateway.surfaces.chat_stream import ChatChunks, stream_chat
+from gateway.surfaces.messages import Endpoint, Incoming, Outgoing, Routes, Streaming, json_answer
 from gateway.surfaces.openai import LONGEST_DOMAIN_NAME, LONGEST_SLA_MS, answer_headers
 from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.record import Attempt
+from gateway.telemetry.record import Attempt, RequestRecord
 
 
 class RouteBody(ChatBody):
@@ -64,6 +68,7 @@ class Stats(msgspec.Struct, frozen=True):
     registered_versions: int
     flags: dict[str, str]
     unconfigured_providers: dict[Provider, str]
+    circuits: dict[str, CircuitState]
     snapshots: dict[str, SnapshotStats]
 
 
@@ -78,6 +83,7 @@ class RoutingSurface:
         pipeline: Pipeline,
         control: ControlPlane,
         metrics: Metrics,
+        circuits: Circuits,
         *,
         clock: Callable[[], float] = time.monotonic,
         now_s: Callable[[], float] = time.time,
@@ -85,6 +91,7 @@ class RoutingSurface:
         self._pipeline = pipeline
         self._control = control
         self._metrics = metrics
+        self._circuits = circuits
         self._clock = clock
         self._now_s = now_s
         self._started_s = clock()
@@ -97,8 +104,8 @@ class RoutingSurface:
             "/v1/admin/complaints": {"GET": Endpoint("complaints", self.complaints, Access.ADMIN)},
         }
 
-    async def route(self, incoming: Incoming) -> Outgoing:
-        """Decide, and unless it is a dry run answer."""
+    async def route(self, incoming: Incoming) -> Outgoing | Streaming:
+        """Decide, and unless it is a dry run answer, whole or as a stream that begins with the decision."""
         body = decode_body(incoming.body, _decoder)
         record = incoming.record
         intent = Intent(
@@ -110,6 +117,8 @@ class RoutingSurface:
         request = read_request(body, record.request_id, intent)
         if body.dry_run:
             return json_answer(RouteAnswer(record.request_id, self._pipeline.decide(request, record)))
+        if body.stream:
+            return await self._stream(request, body, record)
         answer = await self._pipeline.answer(request, record)
         told = RouteAnswer(
             request_id=record.request_id,
@@ -119,6 +128,20 @@ class RoutingSurface:
             completion=chat_completion(answer, request.id, int(self._now_s())),
         )
         return json_answer(told, headers=answer_headers(answer, record))
+
+    async def _stream(self, request: Request, body: RouteBody, record: RequestRecord) -> Streaming:
+        chunks = ChatChunks(
+            asyncio.ensure_future(self._pipeline.open(request, record)),
+            request.id,
+            int(self._now_s()),
+            include_usage=wants_usage(body),
+            before=lambda opened: (
+                b"event: decision\ndata: "
+                + json_answer(RouteAnswer(request.id, opened.decision)).body
+                + b"\n\n"
+            ),
+        )
+        return await stream_chat(chunks, record)
 
     async def stats(self, incoming: Incoming) -> Outgoing:  # noqa: ARG002 - every handler takes the request
         """Tell what this replica has done and how fresh what it knows is."""
@@ -133,6 +156,7 @@ class RoutingSurface:
                 registered_versions=len(control.registry.value or {}),
                 flags=flags.texts(),
                 unconfigured_providers=dict(control.unconfigured()),
+                circuits=dict(self._circuits.states(self._clock())),
                 snapshots={
                     each.name: SnapshotStats(
                         each.age_s, each.failures, each.refused_values, len(each.complaints)

@@ -17,7 +17,9 @@ from gateway.control.flag_reader import TierReader
 from gateway.control.registry import RegistryItem
 from gateway.control.snapshot import Refreshed
 from gateway.model import Usage
+from gateway.resilience.circuits import Circuits
 from gateway.routing.decision import RouteDecision
+from gateway.telemetry.circuits import CircuitCollector
 from gateway.telemetry.flag_tiers import FlagTierCollector
 from gateway.telemetry.observed import ObservedModels
 from gateway.telemetry.record import Attempt
@@ -85,6 +87,10 @@ class Metrics:
     def watch_flags(self, readers: Sequence[TierReader]) -> None:
         """Tell with every exposition which tiers of flags are only probed."""
         self._registry.register(FlagTierCollector(readers))
+
+    def watch_circuits(self, circuits: Circuits) -> None:
+        """Tell with every exposition which circuits are open."""
+        self._registry.register(CircuitCollector(circuits))
 
     def request_ended(self, surface: str, status: int, duration_s: float) -> None:
         """Count a request."""
