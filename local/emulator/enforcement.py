@@ -12,7 +12,7 @@ from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
 
-from local.emulator import function_logs, further_checks
+from local.emulator import function_logs, further_checks, leading_keys
 
 
 def complete() -> None:
@@ -22,6 +22,7 @@ def complete() -> None:
     _name_roles_of_sessions()
     further_checks.complete()
     function_logs.complete()
+    leading_keys.complete()
 
 
 def _treat_loopback_as_secure() -> None:

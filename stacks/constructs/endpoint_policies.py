@@ -125,7 +125,7 @@ def table_statements(place: Place) -> Sequence[iam.PolicyStatement]:
         _own(
             place,
             sid="TablesWithoutNames",
-            actions=["dynamodb:Query", "dynamodb:Scan", "dynamodb:PutItem"],
+            actions=["dynamodb:Query", "dynamodb:Scan", "dynamodb:PutItem", "dynamodb:UpdateItem"],
             resources=[place.arn("dynamodb", f"table/{place.stack_prefix}-*")],
         ),
     ]

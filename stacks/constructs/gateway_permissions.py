@@ -64,6 +64,7 @@ class GatewayTaskRole(iam.Role):
             ),
             _allow("dynamodb:Query", "dynamodb:PutItem", on=[audit_table.table_arn]),
             _allow("dynamodb:Scan", "dynamodb:PutItem", on=[flag_table.table_arn]),
+            _count_evidence(flag_table),
             _allow(
                 "ssm:GetParameter",
                 "ssm:GetParameterHistory",
@@ -127,6 +128,18 @@ class GatewayExecutionRole(iam.Role):
             "AwsSolutions-IAM5[Resource::*]",
             reason=f"{_REGISTRY_TOKEN}: {UNSCOPABLE[_REGISTRY_TOKEN]}",
         )
+
+
+def _count_evidence(flag_table: dynamodb.ITableV2) -> iam.PolicyStatement:
+    """Replicas add to counts; a flag is never updated, only put whole."""
+    return iam.PolicyStatement(
+        actions=["dynamodb:UpdateItem"],
+        resources=[flag_table.table_arn],
+        conditions={
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["evidence#*"]},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        },
+    )
 
 
 def _allow(*actions: str, on: Sequence[str]) -> iam.PolicyStatement:

@@ -31,6 +31,7 @@ from tests.privilege.clients import admin as admin
 from tests.privilege.clients import as_role as as_role
 from tests.privilege.clients import log_events
 from tests.privilege.clients import outputs as outputs
+from tests.privilege.evidence import evidence
 from tests.privilege.rotation import rotation
 
 Outcome: TypeAlias = tuple[str, str | None]
@@ -117,6 +118,7 @@ def gateway(cloud: RunningCloud, run: str) -> Iterator[Outcome]:
         for model in MODELS:
             yield f"answers with {model}", _answer(process, model)
         yield from administration(process, run, _version(run))
+    yield from evidence(cloud)
 
 
 def _snapshots(process: Gateway) -> dict[str, bool]:

@@ -57,6 +57,10 @@ NEEDS = (
     Need("TaskRole", "dynamodb:PutItem", "", "adds a version to the registry", _REGISTRY),
     Need("TaskRole", "dynamodb:GetItem", "", "recognises a version that is there", _REGISTRY),
     Need(
+        "TaskRole", "dynamodb:UpdateItem", "evidence#", "counts evidence of the shadow stage",
+        "The next step of a rollout takes a number of decisions, which replicas add up.",
+    ),
+    Need(
         "TaskRole", "dynamodb:UpdateItem", "", "moves a version on",
         "Of a version its lifecycle alone changes, by administrators.",
     ),

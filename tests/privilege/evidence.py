@@ -1,0 +1,59 @@
+"""What a replica counts in the shadow stage, added to the flag table with the task role's credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from botocore.exceptions import ClientError
+
+from gateway.control.flag_chain import FlagAnswer, built_in
+from gateway.control.flag_declarations import ROLLOUT_STAGE, SHADOW_SHARE
+from gateway.control.flag_evidence import EvidenceWriter, ShadowEvidence
+from gateway.control.flag_rules import evidence_key
+from gateway.control.flags import Flags
+from local.task_definition import read_task
+from tests.local.embedded_cloud import RunningCloud
+from tests.privilege.clients import admin, as_role, outputs
+
+MOMENT_MS = 1
+"""A shadow stage that nobody looks at."""
+
+
+def evidence(cloud: RunningCloud) -> Iterator[tuple[str, str | None]]:
+    """Count a decision, and fail to change a flag in place."""
+    service = outputs(cloud, "gateway")
+    task = read_task(cloud.account, service["ClusterName"], service["ServiceName"])
+    table = task.environment["FLAG_TABLE"]
+    client = as_role(cloud.account, task.role_arn, "dynamodb")
+    key = {"flag": {"S": evidence_key(ROLLOUT_STAGE, MOMENT_MS)}}
+    flags = admin(cloud, "dynamodb")
+    try:
+        counted = ShadowEvidence()
+        counted.answered("req_1", _in_shadow())
+        EvidenceWriter(counted, client, table).flush()
+        written = flags.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item", {})
+        yield "counts evidence of the shadow stage", None if written else f"{key} is not in {table}"
+    finally:
+        flags.delete_item(TableName=table, Key=key)
+    yield "leaves flags to whole writes", _updated(client, table)
+
+
+def _updated(client: object, table: str) -> str | None:
+    try:
+        client.update_item(  # type: ignore[attr-defined]
+            TableName=table,
+            Key={"flag": {"S": "kill-switch.all"}},
+            UpdateExpression="ADD decisions :one",
+            ExpressionAttributeValues={":one": {"N": "1"}},
+        )
+    except ClientError as error:
+        return None if "AccessDenied" in str(error) else str(error)
+    return "a flag was updated in place"
+
+
+def _in_shadow() -> Flags:
+    said = {
+        ROLLOUT_STAGE: FlagAnswer("shadow", "parameter", 0.0, MOMENT_MS),
+        SHADOW_SHARE: FlagAnswer(100.0, "parameter", 0.0, MOMENT_MS),
+    }
+    return Flags({**built_in(), **said})
