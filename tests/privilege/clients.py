@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import boto3
@@ -14,8 +15,12 @@ from tests.local.embedded_cloud import RunningCloud
 
 
 def admin(cloud: RunningCloud, service: str) -> Any:  # noqa: ANN401 - a client of boto3
-    """A client of the account's administrator."""
-    account = cloud.account
+    """A client of the account's administrator, made once."""
+    return _client(cloud.account, service)
+
+
+@cache
+def _client(account: Account, service: str) -> Any:  # noqa: ANN401 - a client of boto3
     return account.session().client(  # type: ignore[call-overload]
         service, endpoint_url=account.endpoint_url, config=CLIENT_CONFIG
     )
