@@ -19,6 +19,7 @@ from stacks.constructs.python_layer import copy_sources
 from stacks.settings import Environment
 from tests.stacks.review import review as review_of
 from tests.stacks.synthesis import ROOT, Resource, Synthesis, load_environment, synthesise
+from tests.stacks.test_endpoint_policies import ENDPOINTS_OF_A_SERVICE, actions, as_list, policies
 from tests.stacks.test_security_groups import one_sided, rules
 
 PORT = (5433, 5433)
@@ -65,6 +66,15 @@ def variables(synthesis: Synthesis) -> dict[str, Any]:
     return {each["Name"]: each["Value"] for each in container["Environment"]}
 
 
+def own_key(synthesis: Synthesis) -> Resource:
+    (key,) = [
+        each
+        for each in synthesis.resources("AWS::KMS::Key", "FeatureFlags")
+        if each.body["Metadata"]["aws:cdk:path"] == "FeatureFlags/Database/Key/Resource"
+    ]
+    return key
+
+
 def test_nothing_of_it_is_there_where_the_setting_is_off(every_environment: Synthesis) -> None:
     assert [each.name for each in every_environment.resources() if each.type.startswith("AWS::RDS::")] == []
     assert every_environment.resources("AWS::Lambda::LayerVersion") == []
@@ -83,7 +93,7 @@ def test_every_rule_of_every_pack_is_kept_or_its_breach_has_a_reason(name: str, 
 
 def test_it_is_encrypted_with_its_own_key_and_let_in_by_iam_over_tls(on: Synthesis) -> None:
     cluster = on.only("AWS::RDS::DBCluster")
-    (key,) = on.resources("AWS::KMS::Key", "FeatureFlags")
+    key = own_key(on)
     arn = {"Fn::GetAtt": [key.logical_id, "Arn"]}
     assert cluster["StorageEncrypted"] is True
     assert cluster["KmsKeyId"] == arn
@@ -98,7 +108,7 @@ def test_it_is_encrypted_with_its_own_key_and_let_in_by_iam_over_tls(on: Synthes
 
 
 def test_the_key_opens_through_rds_and_the_master_users_secret_alone(on: Synthesis) -> None:
-    (key,) = on.resources("AWS::KMS::Key", "FeatureFlags")
+    key = own_key(on)
     doors = {
         statement["Condition"]["StringEquals"]["kms:ViaService"]
         for statement in key.properties["KeyPolicy"]["Statement"]
@@ -160,11 +170,10 @@ def test_its_log_is_ours_before_the_first_instance_writes_it(on: Synthesis) -> N
 def test_only_tasks_and_functions_of_the_flags_reach_it(on: Synthesis) -> None:
     assert one_sided(on) == []
     reaching = {rule.group for rule in rules(on) if rule.direction == "out" and "Database" in rule.peer}
-    assert {"Gateway/TaskSecurityGroup", "FeatureFlags/MigrationsSecurityGroup"} <= reaching
-    assert reaching <= {
+    assert reaching == {
         "Gateway/TaskSecurityGroup",
         "FeatureFlags/MigrationsSecurityGroup",
-        "FeatureFlags/FlagUpdateSecurityGroup",
+        "FeatureFlags/UpdateSecurityGroup",
     }
     inward = [rule for rule in rules(on) if rule.group == "FeatureFlags/Database/SecurityGroup"]
     assert {(rule.direction, rule.ports) for rule in inward} == {("in", PORT)}
@@ -231,6 +240,44 @@ def test_the_way_to_answer_cloudformation_is_open_for_that_bucket_alone(on: Synt
     assert [(each["Action"], each["Resource"]) for each in policies] == [
         ("s3:PutObject", "arn:aws:s3:::cloudformation-custom-resource-response-eucentral1/*")
     ]
+
+
+@pytest.mark.parametrize("name", ["flag_update", "flag_database"])
+def test_what_the_functions_in_the_network_call_passes_its_endpoint(on: Synthesis, name: str) -> None:
+    in_the_network = function(on, name)
+    assert "VpcConfig" in in_the_network.properties
+    role = in_the_network.properties["Role"]["Fn::GetAtt"][0]
+    called = {
+        action
+        for statement in statements(on, role)
+        if statement["Effect"] == "Allow" and "kms:ViaService" not in str(statement.get("Condition"))
+        for action in as_list(statement["Action"])
+        if not action.startswith(("ec2:", "rds-db:"))
+    }
+    allowed = policies(on)
+    refused = {
+        f"{action} at the endpoint {endpoint}"
+        for action in called
+        for endpoint in ENDPOINTS_OF_A_SERVICE[action.split(":")[0]]
+        if action not in actions(allowed[endpoint])
+    }
+    assert called
+    assert refused == set(), "name the action in stacks/constructs/endpoint_policies.py"
+
+
+def test_the_flag_function_writes_as_the_writer_and_has_the_driver(on: Synthesis) -> None:
+    update = function(on, "flag_update")
+    told = update.properties["Environment"]["Variables"]
+    assert told["FLAG_DATABASE_USER"] == "flag_writer"
+    assert len(update.properties["Layers"]) == 1
+    (resource,) = [
+        json.dumps(statement["Resource"])
+        for statement in statements(on, update.properties["Role"]["Fn::GetAtt"][0])
+        if statement["Action"] == "rds-db:connect"
+    ]
+    assert resource.rstrip("]}").endswith('"/flag_writer"')
+    assert "lambdas/database_connection.py" in contents(on, update)
+    assert "gateway_image/gateway/control/rds_roots.pem" in contents(on, update)
 
 
 # ---- the layers ----
@@ -305,6 +352,11 @@ from sqlalchemy.dialects.postgresql import pg8000 as dialect
         [sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def contents(synthesis: Synthesis, resource: Resource) -> set[str]:
+    folder = synthesis.directory / asset_folder(resource)
+    return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
 
 
 def asset_folder(resource: Resource) -> str:
