@@ -157,7 +157,7 @@ class FlagWriter:
         if PARAMETER in failed and TABLE in failed:
             if AUDIT not in failed:
                 self._not_taken(change, f"{failed[PARAMETER]}; {failed[TABLE]}")
-            raise NoStoreTookItError(f"flag {name} stays as it was: {failed[PARAMETER]}; {failed[TABLE]}")
+            raise NoStoreTookItError(f"no store took flag {name}: {failed[PARAMETER]}; {failed[TABLE]}")
         took = tuple(tier for tier in (PARAMETER, TABLE) if tier not in failed)
         return FlagChange(name, before, after, moment_ms, took, failed)
 

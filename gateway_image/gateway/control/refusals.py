@@ -27,4 +27,4 @@ class UnknownRouteSetError(Exception):
 
 
 class NoStoreTookItError(Exception):
-    """Every store that could have taken the change failed; nothing was changed. The message names each."""
+    """No store confirmed the change; the message says what each said. One may have made it all the same."""

@@ -33,6 +33,8 @@ LONGEST_OPERATOR = 100
 KEY_DIGITS = 8
 """Of the SHA-256 of the admin key: enough to tell keys apart, and no help to find one."""
 
+_LOOK_FIRST = "Look whether the change was made before you ask again."
+
 Why = Annotated[str, Meta(min_length=1, max_length=LONGEST_WHY)]
 T = TypeVar("T")
 
@@ -109,7 +111,7 @@ def _refusal_of(error: Exception) -> RefusalError | None:
         case FlagValueError():
             return RefusalError(Reason.INVALID_REQUEST, f"{error}.", parameter="value")
         case NoStoreTookItError():
-            return RefusalError(Reason.STORE_UNAVAILABLE, "No store took the change; nothing was changed.")
+            return RefusalError(Reason.STORE_UNAVAILABLE, f"No store took it for certain. {_LOOK_FIRST}")
         case BotoCoreError() | ClientError():
             return RefusalError(Reason.STORE_UNAVAILABLE, _store_trouble(error))
     return None
@@ -118,7 +120,7 @@ def _refusal_of(error: Exception) -> RefusalError | None:
 def _store_trouble(error: BotoCoreError | ClientError) -> str:
     status = error.response["ResponseMetadata"]["HTTPStatusCode"] if isinstance(error, ClientError) else 0
     if isinstance(error, HTTPClientError) or status >= 500:
-        return "A store did not answer. Look whether the change was made before you ask again."
+        return f"A store did not answer. {_LOOK_FIRST}"
     return "A store refused or cannot be reached; nothing was changed."
 
 
