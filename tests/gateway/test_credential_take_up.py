@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import threading
 import time
+from collections.abc import Coroutine
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.control.registry import Provider
 from gateway.control.snapshot import Loaded
-from gateway.control.take_up import READ_EVERY_S, TakeUp
+from gateway.control.take_up import LONGEST_WAIT_S, READ_EVERY_S, TakeUp
 from tests.gateway.running import Gateway, Reply
 from tests.gateway.stores import Stores, service_account_key
 from tests.gateway.upstreams import Behaviour, Upstreams
@@ -39,8 +40,10 @@ def account(stores: Stores, upstreams: Upstreams, key_id: str) -> None:
     )
 
 
-async def asked_until_told(gateway: Gateway, model: str, told: asyncio.Event) -> list[Reply]:
-    """Ask again and again with `IN_FLIGHT` callers at a time; every one of them once more at the end."""
+async def asked_until_told(
+    gateway: Gateway, model: str, told: asyncio.Event, callers: int = IN_FLIGHT
+) -> list[Reply]:
+    """Ask again and again with so many callers at a time; every one of them once more at the end."""
 
     async def ask() -> list[Reply]:
         replies = []
@@ -50,7 +53,7 @@ async def asked_until_told(gateway: Gateway, model: str, told: asyncio.Event) ->
             replies.append(await gateway.route(model=model))
         return replies
 
-    return list(itertools.chain(*await asyncio.gather(*(ask() for _ in range(IN_FLIGHT)))))
+    return list(itertools.chain(*await asyncio.gather(*(ask() for _ in range(callers)))))
 
 
 async def in_force_again(provider: Behaviour, since_s: float) -> float:
@@ -101,7 +104,7 @@ async def test_a_rotated_service_account_is_exchanged_once_for_all_who_were_refu
 ) -> None:
     upstreams.google.key = "token-1"
     told = asyncio.Event()
-    asking = asyncio.ensure_future(asked_until_told(gateway, GEMINI, told))
+    asking = asyncio.ensure_future(asked_until_told(gateway, GEMINI, told, callers=40))
     await asyncio.sleep(0.3)
     account(stores, upstreams, "2")
     upstreams.google.key = "token-2"
@@ -143,6 +146,21 @@ async def test_the_second_call_is_an_attempt_of_its_own(
     assert reply.headers["x-route-attempts"] == "2"
 
 
+async def test_a_successor_that_is_in_force_already_is_used_without_a_look(
+    gateway: Gateway, stores: Stores, upstreams: Upstreams
+) -> None:
+    upstreams.llama.hold.clear()
+    asking = asyncio.ensure_future(gateway.route(model=LLAMA))
+    await upstreams.llama.asked.wait()
+    upstreams.llama.key = "second"
+    stores.put_secret("llama", {"api_key": "second"})
+    gateway.refresh()
+    before = reads(gateway, Provider.LLAMA)
+    upstreams.llama.hold.set()
+    assert (await asking).status == 200
+    assert reads(gateway, Provider.LLAMA) == before
+
+
 async def test_a_successor_that_is_refused_as_well_is_not_tried_a_second_time(
     gateway: Gateway, stores: Stores, upstreams: Upstreams
 ) -> None:
@@ -162,10 +180,10 @@ async def test_a_wrong_key_costs_no_further_call_and_hardly_a_read(
     assert {reply.status for reply in replies} == {503}
     assert len(upstreams.llama.requests) == 100
     assert reads(gateway, Provider.LLAMA) - before <= 1 + took_s / READ_EVERY_S
-    assert took_s < 2 * READ_EVERY_S
+    assert took_s < LONGEST_WAIT_S + 2
     started_s = time.monotonic()
     assert (await gateway.route(model=LLAMA)).status == 503
-    assert time.monotonic() - started_s < 1, "it is known by now that waiting is in vain"
+    assert time.monotonic() - started_s < READ_EVERY_S, "it is known by now that waiting is in vain"
 
 
 async def test_another_provider_answers_at_once_where_the_key_is_wrong(
@@ -231,13 +249,16 @@ async def test_the_store_is_read_at_most_once_a_window_however_many_are_refused(
     began_s: list[float] = []
     under_way = 0
 
-    async def read(_refused: object) -> None:
+    async def look() -> None:
         nonlocal under_way
         under_way += 1
         assert under_way == 1, "two look at the same time"
-        began_s.append(time.monotonic())
         await asyncio.sleep(takes_s)
         under_way -= 1
+
+    def read(_refused: object) -> Coroutine[None, None, None]:
+        began_s.append(time.monotonic())
+        return look()
 
     take_up = TakeUp(lambda: "wrong", read, read_every_s=WINDOW_S, longest_wait_s=3 * WINDOW_S)
 
@@ -247,7 +268,7 @@ async def test_the_store_is_read_at_most_once_a_window_however_many_are_refused(
 
     assert not any(await asyncio.gather(*map(refuse, refused_at_s)))
     assert began_s
-    assert all(after - before >= WINDOW_S * 0.99 for before, after in itertools.pairwise(began_s))
+    assert all(after - before >= WINDOW_S * 0.8 for before, after in itertools.pairwise(began_s))
 
 
 async def test_a_request_without_time_left_looks_for_nothing() -> None:
