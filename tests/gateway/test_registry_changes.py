@@ -206,18 +206,19 @@ def test_a_change_that_is_always_overtaken_gives_up(
     assert len(asked) == 10
 
 
-def test_a_cancellation_for_another_reason_is_not_repeated(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("code", ["ConditionalCheckFailed", "ThrottlingError"])
+def test_a_move_that_was_lost_or_throttled_is_not_repeated(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     registry.changes.register(DRAFT, ANNA)
     asked: list[object] = []
 
     def cancelled(**arguments: object) -> None:
         asked.append(arguments)
-        raise cancelled_by(registry, "ThrottlingError", "None")
+        raise cancelled_by(registry, code, "None")
 
     monkeypatch.setattr(registry.client, "transact_write_items", cancelled)
-    with pytest.raises(ClientError):
+    with pytest.raises((ConflictError, ClientError)):
         registry.move(Lifecycle.CANARY)
     assert len(asked) == 1
 
