@@ -183,6 +183,10 @@ $(TEST_KINDS:%=test-%): test-%: setup ## run the tests of one kind: stacks, lamb
 egress-table: setup ## what the firewall does with every crafted flow, judged by the installed Suricata
 	@$(PYTHON) -m tests.egress.table
 
+.PHONY: kill-switch-times
+kill-switch-times: setup ## kill and revive three replicas fifty times, events switched off; p50 and max. Minutes
+	@$(PYTHON) -m tests.end_to_end.kill_switch_times
+
 .PHONY: test-privilege-mutations permissions
 test-privilege-mutations: setup ## take every permission away in turn; each must be missed. Takes minutes
 	@directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && $(PYTHON) -m tests.privilege.mutations "$$directory"

@@ -39,6 +39,7 @@ def main() -> None:
     )
     # The emulator reads its environment when it is imported.
     from local.emulator import (
+        alarm_messages,
         enforcement,
         image_registry,
         parameters,
@@ -51,6 +52,7 @@ def main() -> None:
     enforcement.complete()
     registration.extend()
     parameters.complete()
+    alarm_messages.complete()
     secret_versions.complete()
     rotation.complete()
     schedules.complete()
