@@ -33,6 +33,10 @@ PARTS_OF_THE_WORLD = ("apac", "au", "ca", "eu", "global", "in", "jp", "sa", "us"
 """First parts of inference profiles; the id of a foundation model starts with its vendor instead."""
 
 
+INVOKING = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
+"""Converse and ConverseStream need these and have no actions of their own."""
+
+
 def invoke_statements(
     models: Iterable[DeclaredModel], *, region: str, account: str
 ) -> list[iam.PolicyStatement]:
@@ -84,9 +88,7 @@ def _through_profile(profile: str, *, region: str, account: str) -> tuple[iam.Po
 def _invoke(
     resources: Sequence[str], conditions: dict[str, dict[str, str]] | None = None
 ) -> iam.PolicyStatement:
-    return iam.PolicyStatement(
-        actions=["bedrock:InvokeModel"], resources=list(resources), conditions=conditions
-    )
+    return iam.PolicyStatement(actions=list(INVOKING), resources=list(resources), conditions=conditions)
 
 
 def _foundation_model(region: str, model_id: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from aws_cdk import aws_iam as iam
 
-from stacks.constructs.bedrock_access import EU_DESTINATION_REGIONS
+from stacks.constructs.bedrock_access import EU_DESTINATION_REGIONS, INVOKING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,13 +170,13 @@ def _bedrock(place: Place) -> iam.PolicyStatement:
     """Whoever assumed a role of another account is one of its principals, and its profiles are there, too."""
     if place.bedrock_role_arn is None:
         profiles = place.arn("bedrock", "inference-profile/eu.*")
-        return _own(place, actions=["bedrock:InvokeModel"], resources=[profiles, *_foundation_models(place)])
+        return _own(place, actions=list(INVOKING), resources=[profiles, *_foundation_models(place)])
     account = place.bedrock_role_arn.split(":")[4]
     profiles = f"arn:aws:bedrock:{place.region}:{account}:inference-profile/eu.*"
     return iam.PolicyStatement(
         sid="AssumedRole",
         principals=[iam.AnyPrincipal()],
-        actions=["bedrock:InvokeModel"],
+        actions=list(INVOKING),
         resources=[profiles, *_foundation_models(place)],
         conditions={"StringEquals": {"aws:PrincipalArn": place.bedrock_role_arn}},
     )

@@ -117,6 +117,8 @@ def gateway(cloud: RunningCloud, run: str) -> Iterator[Outcome]:
             yield check, None if loaded.get(name) else f"the snapshot {name} was never loaded"
         for model in MODELS:
             yield f"answers with {model}", _answer(process, model)
+        for model in MODELS:
+            yield f"streams with {model}", _stream(process, model)
         yield from administration(process, run, _version(run))
     yield from evidence(cloud)
 
@@ -157,6 +159,13 @@ def _answer(process: Gateway, model: str) -> str | None:
     body = {"model": model, "messages": [{"role": "user", "content": "Good day"}]}
     status, answer = process.ask("POST", "/v1/chat/completions", body)
     return None if status == 200 else f"{status}: {json.dumps(answer)[:160]}"
+
+
+def _stream(process: Gateway, model: str) -> str | None:
+    body = {"model": model, "messages": [{"role": "user", "content": "Good day"}], "stream": True}
+    status, text = process.ask("POST", "/v1/chat/completions", body)
+    whole = status == 200 and text.endswith("data: [DONE]\n\n")
+    return None if whole else f"{status}: {str(text)[-160:]}"
 
 
 def _version(run: str) -> dict[str, object]:

@@ -118,17 +118,20 @@ NEEDS = (
         "TaskRole", "kms:Decrypt", "secretsmanager.", "reads the client keys",
         "Secrets Manager decrypts a secret for whoever reads it.",
     ),
-    Need(
-        "TaskRole", "bedrock:InvokeModel", "claude-haiku-4-5", "answers with claude-haiku-4-5",
-        "The profile, and through it the model in each region it may route to.",
-    ),
-    Need(
-        "TaskRole", "bedrock:InvokeModel", "claude-sonnet-4-5", "answers with claude-sonnet-4-5",
-        "The profile, and through it the model in each region it may route to.",
-    ),
-    Need(
-        "TaskRole", "bedrock:InvokeModel", "llama3-2-3b", "answers with llama-3.2-3b-instruct",
-        "The profile, and through it the model in each region it may route to.",
+    *(
+        Need(
+            "TaskRole", action, invocation, f"{verb} {model}",
+            "The profile, and through it the model in each region it may route to.",
+        )
+        for action, verb in (
+            ("bedrock:InvokeModel", "answers with"),
+            ("bedrock:InvokeModelWithResponseStream", "streams with"),
+        )
+        for invocation, model in (
+            ("claude-haiku-4-5", "claude-haiku-4-5"),
+            ("claude-sonnet-4-5", "claude-sonnet-4-5"),
+            ("llama3-2-3b", "llama-3.2-3b-instruct"),
+        )
     ),
     # What the registry guard does.
     Need(

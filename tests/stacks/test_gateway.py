@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stacks.constructs.bedrock_access import DESTINATION_REGIONS, invoke_statements
+from stacks.constructs.bedrock_access import DESTINATION_REGIONS, INVOKING, invoke_statements
 from stacks.declared_models import DeclaredModel, load_models
 from stacks.settings import Architecture, Environment
 from stacks.settings_residency import EU_REGIONS
@@ -155,6 +155,7 @@ def test_the_task_may_make_the_calls_of_the_contract_and_no_others(every_environ
         "secretsmanager:GetSecretValue",
         "kms:Decrypt",
         "bedrock:InvokeModel",
+        "bedrock:InvokeModelWithResponseStream",
     }
     contract = (ROOT / "docs" / "contracts.md").read_text()
     for action in actions - {"kms:Decrypt"}:
@@ -207,9 +208,7 @@ def test_every_declared_bedrock_model_may_be_invoked_in_the_eu_and_only_through_
     production: Synthesis,
 ) -> None:
     allowed = [
-        statement
-        for statement in statements(production, "TaskRole")
-        if statement["Action"] == "bedrock:InvokeModel"
+        statement for statement in statements(production, "TaskRole") if statement["Action"] == list(INVOKING)
     ]
     unconditional = {arn for one in allowed if "Condition" not in one for arn in as_list(one["Resource"])}
     profiles = {
