@@ -207,7 +207,13 @@ def test_who_opens_is_told_once() -> None:
     told = [circuits.failed(Provider.GOOGLE, KEY, FailureKind.AUTHENTICATION, None, 0.0) for _ in range(4)]
     assert [one is not None for one in told] == [False, True, False, False]
     assert told[1] is not None
-    assert told[1].name == "google"
+    assert told[1].name == KEY
+
+
+def test_a_model_that_may_not_be_called_leaves_its_provider_in() -> None:
+    circuits = Circuits(RULES)
+    fail(circuits, FailureKind.AUTHENTICATION, 2)
+    assert circuits.paused(0.0) == {KEY: 2.0}
 
 
 def test_a_model_that_answers_badly_shows_that_its_provider_is_there() -> None:

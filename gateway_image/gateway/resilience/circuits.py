@@ -17,15 +17,22 @@ LONGEST_BACK_OFF_S = 60.0
 DEFAULT_BACK_OFF_S = 2.0
 """After a rate limit without a time."""
 
-_OF_THE_PROVIDER = {FailureKind.AUTHENTICATION, FailureKind.UNREACHABLE}
-"""What all models of a provider share: its address and its credential."""
+_OF_THE_MODEL = {
+    FailureKind.AUTHENTICATION,
+    FailureKind.OVERLOADED,
+    FailureKind.TIMEOUT,
+    FailureKind.PROTOCOL,
+}
+"""A refused credential is among them because access is often given model by model. A 429 is no failure but a
+wish to be left alone; what the caller is at fault for says nothing of health."""
 
-_OF_THE_MODEL = {FailureKind.OVERLOADED, FailureKind.TIMEOUT, FailureKind.PROTOCOL}
-"""A 429 is no failure but a wish to be left alone; what the caller is at fault for says nothing of health."""
-
-
-_ANSWERED = {FailureKind.RATE_LIMITED, FailureKind.OVERLOADED, FailureKind.PROTOCOL}
-"""The provider was reached and knew the credential."""
+_ANSWERED = {
+    FailureKind.AUTHENTICATION,
+    FailureKind.RATE_LIMITED,
+    FailureKind.OVERLOADED,
+    FailureKind.PROTOCOL,
+}
+"""The provider was reached, so that its own circuit has no reason to open: that is for one that is not."""
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -82,7 +89,7 @@ class Circuits:
             pause_s = DEFAULT_BACK_OFF_S if retry_after_s is None else retry_after_s
             of_model.hold_open(now_s + min(max(pause_s, 0.0), LONGEST_BACK_OFF_S))
             return None
-        if kind in _OF_THE_PROVIDER:
+        if kind is FailureKind.UNREACHABLE:
             of_model.abandoned()
             return self._judge(provider, of_provider, kind, now_s)
         if kind not in _ANSWERED:
