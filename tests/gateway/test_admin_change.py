@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -28,6 +30,10 @@ def answered(status: int) -> ClientError:
         "ResponseMetadata": {"HTTPStatusCode": status},
     }
     return ClientError(response, "PutItem")
+
+
+def incoming() -> Incoming:
+    return Incoming({}, b"", RequestRecord("req_1"))
 
 
 async def refusal_of(error: Exception) -> tuple[RefusalError, str]:
@@ -90,4 +96,21 @@ async def test_a_mistake_of_the_gateway_is_no_refusal() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await ask_stores(Incoming({}, b"", RequestRecord("req_1")), work)
+        await ask_stores(incoming(), work)
+
+
+async def test_stores_that_hang_hold_up_neither_what_is_urgent_nor_the_loops_own_threads() -> None:
+    over = threading.Event()
+
+    def hang() -> None:
+        over.wait(20)
+
+    hanging = [asyncio.ensure_future(ask_stores(incoming(), hang)) for _ in range(40)]
+    try:
+        async with asyncio.timeout(10):
+            assert await ask_stores(incoming(), lambda: "killed", urgent=True) == "killed"
+            assert await asyncio.to_thread(lambda: "looked up") == "looked up"
+        assert not any(each.done() for each in hanging)
+    finally:
+        over.set()
+        await asyncio.gather(*hanging)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -32,6 +33,10 @@ OPERATOR_HEADER = "x-operator"
 LONGEST_OPERATOR = 100
 KEY_DIGITS = 8
 """Of the SHA-256 of the admin key: enough to tell keys apart, and no help to find one."""
+
+_ORDINARY = ThreadPoolExecutor(max_workers=8, thread_name_prefix="admin")
+_URGENT = ThreadPoolExecutor(max_workers=4, thread_name_prefix="admin-urgent")
+"""Not the loop's own threads: stores that hang must hold up neither a kill nor the look-up of names."""
 
 _LOOK_FIRST = "Look whether the change was made before you ask again."
 
@@ -69,14 +74,15 @@ def author_of(incoming: Incoming, why: str) -> Author:
         return Author(f"{name} (admin key {digits})", How.ADMIN_API, why)
 
 
-async def ask_stores(incoming: Incoming, work: Callable[[], T]) -> T:
-    """The result of `work`, which blocks, from a thread of its own.
+async def ask_stores(incoming: Incoming, work: Callable[[], T], *, urgent: bool = False) -> T:
+    """The result of `work`, which blocks, from another thread; what is `urgent` waits for no other work.
 
     Raises:
         RefusalError: `work` was refused, or a store did not answer; the request's log line says why.
     """
     with _noted(incoming.record):
-        return await asyncio.to_thread(work)
+        threads = _URGENT if urgent else _ORDINARY
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
 
 
 @contextlib.contextmanager

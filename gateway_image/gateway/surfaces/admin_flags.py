@@ -86,9 +86,11 @@ class AdminFlagsSurface:
         body = read_change(incoming, _kill_decoder)
         author = author_of(incoming, body.why)
         name = KILL_SWITCH_ALL if body.provider == ALL else f"kill-switch.{body.provider}"
-        return await self._changed(incoming, lambda: self._writer.set(name, to, author))
+        return await self._changed(incoming, lambda: self._writer.set(name, to, author), urgent=True)
 
-    async def _changed(self, incoming: Incoming, change: Callable[[], FlagChange]) -> Outgoing:
+    async def _changed(
+        self, incoming: Incoming, change: Callable[[], FlagChange], *, urgent: bool = False
+    ) -> Outgoing:
         """Make the change, obey it, and only then answer; 200 also where one of two stores failed."""
 
         def make() -> FlagChange:
@@ -97,7 +99,7 @@ class AdminFlagsSurface:
                 self._obeyed.refresh_now(tier)
             return made
 
-        made = await ask_stores(incoming, make)
+        made = await ask_stores(incoming, make, urgent=urgent)
         if made.failed:
             incoming.record.problem = "; ".join(f"{store}: {why}" for store, why in made.failed.items())
         obeyed = {state.name: state.text for state in self._obeyed.describe()}
