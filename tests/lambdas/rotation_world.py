@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import io
-import itertools
 import json
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -61,13 +61,13 @@ class Fault:
     def plan(self, number: int, when: str, how: str) -> None:
         self.calls, self.number, self.when, self.how = 0, number, when, how
 
-    def around(self, call: Callable[[], T], error: Exception) -> T:
+    def around(self, call: Callable[[], T], error: Callable[[], Exception]) -> T:
         self.calls += 1
         if self.calls != self.number:
             return call()
         if self.when == "after":
             call()
-        raise CrashError if self.how == "crash" else error
+        raise CrashError if self.how == "crash" else error()
 
 
 class FaultyVault:
@@ -80,7 +80,7 @@ class FaultyVault:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         call = getattr(self._vault, name)
         return lambda **arguments: self._fault.around(
-            lambda: call(**arguments), refused("InternalServiceError", name)
+            lambda: call(**arguments), lambda: refused("InternalServiceError", name)
         )
 
 
@@ -101,7 +101,7 @@ class World:
         self.fault = Fault()
         self.said = io.StringIO()
         self.declared: dict[str, dict[str, object]] = {}
-        self._numbers = itertools.count(1)
+        self._number = 0
         self.vault.create(ARN, json.dumps(self._first_value() if set_by_operator else {}))
         self._key_before = self.current.get("current")
         self.vault.create(ADMINISTRATION_ARN, json.dumps({"admin_key": self.administration.admin_key}))
@@ -165,10 +165,14 @@ class World:
             return current["private_key_id"] in self.google.keys
         return current["api_key"] in self.administration.keys
 
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
     # ---- what happens ------------------------------------------------------------------------------
 
     def start_rotation(self) -> str:
-        token = f"rotation-{next(self._numbers):027d}"
+        token = f"rotation-{self._next():027d}"
         self.vault.rotate_secret(ARN, token)
         if self.kind == "api_key_by_hand":
             self.person_puts_pending(token)
@@ -186,7 +190,7 @@ class World:
     def person_puts_current(self, document: Mapping[str, object]) -> None:
         self.vault.put_secret_value(
             SecretId=ARN,
-            ClientRequestToken=f"by-a-person-{next(self._numbers):028d}",
+            ClientRequestToken=f"by-a-person-{self._next():028d}",
             SecretString=json.dumps(document),
         )
         self._key_before = document.get("current")
@@ -194,7 +198,9 @@ class World:
     def call(self, event: object) -> None:
         outside = Outside(
             vault=FaultyVault(self.vault, self.fault),
-            send=lambda request: self.fault.around(lambda: self.send(request), RotationError("no answer")),
+            send=lambda request: self.fault.around(
+                lambda: self.send(request), lambda: RotationError("no answer")
+            ),
             now_s=self.clock.now_s,
             sleep=self.clock.sleep,
         )
@@ -284,15 +290,20 @@ def _texts(document: Mapping[str, Any]) -> Iterator[str]:
             yield str(document[member])
 
 
-def forms(key: str) -> Iterator[str]:
+@functools.cache
+def forms(key: str) -> frozenset[str]:
     """A text as JSON, base64, and URLs write it. Base64 of a longer text has three alignments."""
-    yield key
-    yield json.dumps(key)[1:-1]
-    yield json.dumps(json.dumps(key))[3:-3]
-    yield quote(key)
-    for shift in range(3):
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            yield encode(b"\0" * shift + key.encode())[4:-4].decode()
+    aligned = [b"\0" * shift + key.encode() for shift in range(3)]
+    return frozenset(
+        [
+            key,
+            json.dumps(key)[1:-1],
+            json.dumps(json.dumps(key))[3:-3],
+            quote(key),
+            *(base64.b64encode(each)[4:-4].decode() for each in aligned),
+            *(base64.urlsafe_b64encode(each)[4:-4].decode() for each in aligned),
+        ]
+    )
 
 
 def fails(call: Callable[[], None]) -> str:

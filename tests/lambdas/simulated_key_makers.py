@@ -6,7 +6,6 @@ import base64
 import contextlib
 import functools
 import hashlib
-import itertools
 import json
 import re
 import threading
@@ -48,10 +47,9 @@ class SimulatedGoogle:
         self.tokens: set[str] = set()
         self.unknown_until: dict[str, int] = {}
         self.answers_for = EMAIL
-        self._numbers = itertools.count()
 
     def new_key_file(self, email: str = EMAIL) -> dict[str, str]:
-        number = next(self._numbers)
+        number = len(self.files)
         pem, public = _key_pair(number % 5)
         key_id = hashlib.sha256(f"{self.origin} {number}".encode()).hexdigest()[:40]
         self.keys[key_id] = public
@@ -138,10 +136,9 @@ class SimulatedAdministration:
         self.keys: set[str] = {"sk-svcacct-other"}
         self.every_key: list[str] = []
         self.page_size = 2
-        self._numbers = itertools.count(1)
 
     def new_key(self) -> str:
-        number = next(self._numbers)
+        number = len(self.every_key)
         key = f"sk-svcacct-{hashlib.sha256(f'{self.url} {number}'.encode()).hexdigest()}"
         self.keys.add(key)
         self.every_key.append(key)

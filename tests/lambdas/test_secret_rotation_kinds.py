@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from lambdas.secret_rotation.http_call import Reply, Request
 from tests.lambdas.rotation_world import (
     A_DAY_S,
     ADMINISTRATION_ARN,
@@ -12,6 +13,7 @@ from tests.lambdas.rotation_world import (
     GRACE_S,
     KINDS,
     STEPS,
+    CrashError,
     World,
     fails,
 )
@@ -377,6 +379,42 @@ def test_the_sweep_leaves_a_new_google_key_the_time_to_work() -> None:
     world.sweep()
     assert world.lines()[-1]["done"] == ["left a rotation alone that began just now"]
     assert world.lines()[-1]["Failures"] == 0
+
+
+def test_the_sweep_asks_the_provider_nothing_while_a_rotation_is_under_way() -> None:
+    world = rotated("google_service_account")
+    world.start_rotation()
+    asked: list[Request] = []
+
+    def record(request: Request) -> Reply:
+        asked.append(request)
+        return Reply(status=500, body=b"")
+
+    world.send = record  # type: ignore[method-assign]
+    world.sweep()
+    assert asked == []
+
+
+def test_a_rotation_that_begins_during_a_sweep_keeps_its_key() -> None:
+    """The sweep has seen no rotation, and the list of keys that it gets holds the new one already."""
+    world = rotated("google_service_account")
+    answer, put = world.send, world.vault.put_secret_value
+
+    def crash(**_arguments: object) -> object:
+        raise CrashError
+
+    def begin_first(request: Request) -> Reply:
+        if request.method == "GET":
+            world.send = answer  # type: ignore[method-assign]
+            world.vault.put_secret_value = crash  # type: ignore[method-assign]
+            with world.broken():
+                world.step(world.start_rotation(), "createSecret")
+            world.vault.put_secret_value = put  # type: ignore[method-assign]
+        return answer(request)
+
+    world.send = begin_first  # type: ignore[method-assign]
+    world.sweep()
+    assert len(world.google.keys) == 3
 
 
 def test_a_key_that_was_there_before_the_rotation_is_not_taken_for_a_left_over() -> None:
