@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -23,7 +23,7 @@ ROTATED = {
 PROMOTED = {"LlamaAdministrationSecretArn": "promotes the key that a person put"}
 OWN_KEYS = ("ClientKeysSecretArn", "AdminKeysSecretArn")
 CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
-_FINISHED_S = 8.0
+_FINISHED_S = 15.0
 
 
 def rotation(cloud: RunningCloud, run: str) -> Iterator[tuple[str, str | None]]:
@@ -34,9 +34,12 @@ def rotation(cloud: RunningCloud, run: str) -> Iterator[tuple[str, str | None]]:
         "LogGroup"
     ]
     logged = log_events(cloud, group)
-    for output, check in ROTATED.items():
-        with left_in_order(cloud, arns[output], value_stays=output in OWN_KEYS):
-            yield check, rotated(cloud, arns[output])
+    with ExitStack() as at_the_end:
+        for output in ROTATED:
+            at_the_end.enter_context(left_in_order(cloud, arns[output], value_stays=output in OWN_KEYS))
+        problems = rotated(cloud, [arns[output] for output in ROTATED])
+        for output, check in ROTATED.items():
+            yield check, problems.get(arns[output])
     for output, check in PROMOTED.items():
         with left_in_order(cloud, arns[output], value_stays=True):
             document = secret_value(cloud.account, arns[output])
@@ -48,18 +51,22 @@ def rotation(cloud: RunningCloud, run: str) -> Iterator[tuple[str, str | None]]:
     yield "writes its log", None if log_events(cloud, group) > logged else f"{group} has no new event"
 
 
-def rotated(cloud: RunningCloud, arn: str) -> str | None:
-    """Rotate a secret to the end; what went wrong."""
-    try:
-        version = admin(cloud, "secretsmanager").rotate_secret(SecretId=arn)["VersionId"]
-    except ClientError as error:
-        return str(error)
+def rotated(cloud: RunningCloud, arns: Sequence[str]) -> dict[str, str]:
+    """Rotate secrets to the end, side by side; what went wrong, by secret."""
+    problems, versions = {}, {}
+    for arn in arns:
+        try:
+            versions[arn] = admin(cloud, "secretsmanager").rotate_secret(SecretId=arn)["VersionId"]
+        except ClientError as error:
+            problems[arn] = str(error)
     deadline = time.monotonic() + _FINISHED_S
-    while stages(cloud, arn).get(version) != [CURRENT]:
-        if time.monotonic() > deadline:
-            return f"the new version has the labels {stages(cloud, arn).get(version)}"
-        time.sleep(0.05)
-    return None
+    while versions and time.monotonic() < deadline:
+        time.sleep(0.1)
+        versions = {
+            arn: version for arn, version in versions.items() if stages(cloud, arn).get(version) != [CURRENT]
+        }
+    unfinished = {arn: f"labels {stages(cloud, arn).get(version)}" for arn, version in versions.items()}
+    return problems | unfinished
 
 
 def call_function(cloud: RunningCloud, event: dict[str, object]) -> dict[str, Any]:
