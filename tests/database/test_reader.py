@@ -156,6 +156,11 @@ def test_a_table_that_is_missing_is_a_failure_and_not_no_flags(
     database.sql("DROP TABLE flags")
     with pytest.raises(FlagDatabaseError, match=r"does not exist \(42P01\)"):
         reader.read()
+    connected = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'flag_reader'"
+    deadline_s = time.monotonic() + 2
+    while database.sql(connected) != "0\n" and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    assert database.sql(connected) == "0\n", "a connection that failed is given up"
 
 
 def test_nothing_stays_open(database: Database) -> None:
