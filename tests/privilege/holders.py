@@ -32,6 +32,7 @@ from tests.privilege.clients import as_role as as_role
 from tests.privilege.clients import log_events
 from tests.privilege.clients import outputs as outputs
 from tests.privilege.evidence import evidence
+from tests.privilege.flags import flag_update, kill_switch, undisturbed
 from tests.privilege.rotation import rotation
 
 Outcome: TypeAlias = tuple[str, str | None]
@@ -383,7 +384,9 @@ def _denied(call: Callable[..., object], **arguments: object) -> str | None:
 EXERCISES: Mapping[str, Exercise] = {
     "TaskRole": gateway,
     "GuardRole": registry_guard,
-    "FlagsRole": operator_parameters("FeatureFlags", "FlagsRole"),
+    "FlagsRole": undisturbed(operator_parameters("FeatureFlags", "FlagsRole")),
+    "UpdateRole": flag_update,
+    "KillSwitchRole": kill_switch,
     "RouteSetRole": operator_parameters("ModelRegistry", "RouteSetRole"),
     "RotationRole": rotation,
     "ContainerExecutionRole": ecs,

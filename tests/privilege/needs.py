@@ -209,6 +209,62 @@ NEEDS = (
         )
         for action in _INTERFACES
     ),
+    # What the functions of the flags do.
+    Need(
+        "UpdateRole", "ssm:GetParametersByPath", "", "takes wrong values back",
+        "It compares all flags, whatever an event says.",
+    ),
+    Need(
+        "UpdateRole", "ssm:GetParameterHistory", "", "takes wrong values back",
+        "Changes between two looks are judged one after the other, and records name who made them.",
+    ),
+    Need(
+        "UpdateRole", "ssm:PutParameter", "", "takes wrong values back",
+        "Values that are not allowed do not stay.",
+    ),
+    Need(
+        "UpdateRole", "dynamodb:Scan", "FlagTable", "writes changes to the table",
+        "Only what is newer is written.",
+    ),
+    Need(
+        "UpdateRole", "dynamodb:PutItem", "FlagTable", "writes changes to the table",
+        "It is the second tier.",
+    ),
+    Need("UpdateRole", "dynamodb:Query", "AuditTable", "records changes", "Records are chained."),
+    Need("UpdateRole", "dynamodb:PutItem", "AuditTable", "records changes", "No change without its record."),
+    Need(
+        "UpdateRole", "kms:Decrypt", "dynamodb.", "writes changes to the table",
+        "DynamoDB decrypts the tables for whoever uses them.",
+    ),
+    Need("UpdateRole", "logs:CreateLogStream", "", "writes its log", _LOG),
+    Need("UpdateRole", "logs:PutLogEvents", "", "writes its log", _LOG),
+    Need(
+        "KillSwitchRole", "ssm:GetParameter", "", "leaves alone what was revived by the parameter",
+        "A late message must not kill what an operator has revived.",
+    ),
+    Need(
+        "KillSwitchRole", "ssm:PutParameter", "", "turns switches on in the parameter",
+        "Replicas read it first.",
+    ),
+    Need(
+        "KillSwitchRole", "dynamodb:GetItem", "FlagTable", "leaves alone what was revived in the table",
+        "A late message must not kill what an operator has revived.",
+    ),
+    Need(
+        "KillSwitchRole", "dynamodb:PutItem", "FlagTable", "turns switches on in the table",
+        "A provider can be stopped while Parameter Store is down.",
+    ),
+    Need("KillSwitchRole", "dynamodb:Query", "AuditTable", "records that it did", "Records are chained."),
+    Need(
+        "KillSwitchRole", "dynamodb:PutItem", "AuditTable", "records that it did",
+        "Who looks later must know that it was an alarm.",
+    ),
+    Need(
+        "KillSwitchRole", "kms:Decrypt", "dynamodb.", "turns switches on in the table",
+        "DynamoDB decrypts the tables for whoever uses them.",
+    ),
+    Need("KillSwitchRole", "logs:CreateLogStream", "", "writes its log", _LOG),
+    Need("KillSwitchRole", "logs:PutLogEvents", "", "writes its log", _LOG),
     # What ECS does to start the gateway.
     Need(
         "ContainerExecutionRole", "ecr:GetAuthorizationToken", "", "gets a token of the image registry",
