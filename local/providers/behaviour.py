@@ -20,7 +20,21 @@ from local.providers.exchange import (
     plausible_usage,
 )
 
-FaultKind = Literal["status", "hang", "reset", "close", "cut", "garbage", "content_type", "slow"]
+FaultKind = Literal[
+    "status",
+    "hang",
+    "reset",
+    "close",
+    "cut",
+    "garbage",
+    "content_type",
+    "slow",
+    "stall",
+    "error_event",
+    "garbage_event",
+    "oversize_event",
+    "no_end",
+]
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +58,15 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     garbage       status 200 and bytes that are no JSON
     content_type  the right body under `content_type`
     slow          the right body in pieces of `after_bytes`, `pause_ms` apart
+
+    In a streamed answer `cut` comes after `after_events` events, and there are further ones, which leave
+    whole answers alone:
+
+    stall           after `after_events` nothing more comes, the connection stays open
+    error_event     after `after_events` an event says that the provider failed
+    garbage_event   after `after_events` one event is no JSON
+    oversize_event  after `after_events` one event has 3 MB
+    no_end          the events that mark the end are left out
     """
 
     kind: FaultKind
@@ -53,15 +76,17 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     body: object = msgspec.UNSET
     after_bytes: int = 16
+    after_events: int = 2
     pause_ms: float = 50
     content_type: str = "text/html"
 
 
 class Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One setting. Latency comes first, then the fault or the answer."""
+    """One setting. Latency comes first, then the fault or the answer; streamed events keep a distance."""
 
     times: int | None = None
     latency_ms: float = 0
+    event_pause_ms: float = 0
     answer: Answer | None = None
     fault: Fault | None = None
 

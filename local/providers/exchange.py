@@ -32,6 +32,7 @@ class Asked(msgspec.Struct, frozen=True):
     named_tool: str | None = None
     maximum_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    tells_usage: bool = True
 
 
 class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,12 +23,8 @@ async def send(
     encoded = msgspec.json.encode(body)
     headers = {"content-type": "application/json", **headers}
     match fault.kind if fault is not None else None:
-        case "hang":
-            await asyncio.Event().wait()
-        case "reset":
-            _drop(request, reset=True)
-        case "close":
-            _drop(request, reset=False)
+        case "hang" | "reset" | "close" as kind:
+            await disconnect(request, kind)
         case "cut":
             return await _send_part(request, status, headers, encoded, _present(fault).after_bytes)
         case "slow":
@@ -38,6 +34,13 @@ async def send(
         case "content_type":
             headers["content-type"] = _present(fault).content_type
     return web.Response(status=status, headers=headers, body=encoded)
+
+
+async def disconnect(request: web.Request, kind: str | None) -> None:
+    """Say nothing more: never (`hang`), or end the connection by a reset (`reset`) or a close."""
+    if kind == "hang":
+        await asyncio.Event().wait()
+    _drop(request, reset=kind == "reset")
 
 
 async def _send_part(

@@ -10,7 +10,10 @@ from typing import cast
 import msgspec
 import pydantic
 from openai.types.chat import ChatCompletionMessageParam
-from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
+from openai.types.chat.completion_create_params import (
+    CompletionCreateParamsNonStreaming,
+    CompletionCreateParamsStreaming,
+)
 
 from local.providers.credentials import check_llama
 from local.providers.exchange import (
@@ -66,6 +69,7 @@ class Llama:
             choice=choice,
             named_tool=named,
             maximum_tokens=cast("int | None", maximum),
+            tells_usage=_tells_usage(document),
             stop=(stop,) if isinstance(stop, str) else tuple(cast(list[str], stop)),
         )
 
@@ -96,7 +100,7 @@ class Llama:
                 {"index": 0, "message": message, "logprobs": None, "finish_reason": reply.finish_reason}
             ],
         }
-        if reply.usage is not None:
+        if reply.usage is not None and asked.tells_usage:
             usage = reply.usage
             answer["usage"] = {
                 "prompt_tokens": usage.input_tokens,
@@ -114,16 +118,19 @@ class Llama:
         return {"error": error}, {}
 
 
-def model_named(body: bytes) -> str:
-    """The model a body names, empty where it names none."""
-    try:
-        return msgspec.json.decode(body, type=_Named).model
-    except (msgspec.MsgspecError, ValueError):
-        return ""
+class Named(msgspec.Struct):
+    """What the server must know of a body before it is judged."""
 
-
-class _Named(msgspec.Struct):
     model: str = ""
+    stream: bool | None = None
+
+
+def body_named(body: bytes) -> Named:
+    """The model a body names, empty where it names none, and whether it asks for a stream."""
+    try:
+        return msgspec.json.decode(body, type=Named)
+    except (msgspec.MsgspecError, ValueError):
+        return Named()
 
 
 def _document(body: bytes) -> Json:
@@ -134,8 +141,10 @@ def _document(body: bytes) -> Json:
 
 
 @functools.cache
-def _whole() -> pydantic.TypeAdapter[CompletionCreateParamsNonStreaming]:
-    return pydantic.TypeAdapter(CompletionCreateParamsNonStreaming)
+def _whole(*, streams: bool) -> pydantic.TypeAdapter[object]:
+    return pydantic.TypeAdapter(
+        CompletionCreateParamsStreaming if streams else CompletionCreateParamsNonStreaming
+    )
 
 
 @functools.cache
@@ -145,11 +154,14 @@ def _one_message() -> pydantic.TypeAdapter[ChatCompletionMessageParam]:
 
 def _check_types(document: Json) -> None:
     """The SDK's types, with their lazily validated iterables read to the end."""
+    streams = document.get("stream") is True
+    if "stream_options" in document and not streams:
+        raise RefusalError(400, "The 'stream_options' parameter is only allowed when 'stream' is enabled.")
     unknown = set(document) - set(CompletionCreateParamsNonStreaming.__annotations__) - _inherited()
     if unknown:
         raise RefusalError(400, f"Unrecognized request arguments supplied: {', '.join(sorted(unknown))}")
     try:
-        _exhaust(_whole().validate_python(document, strict=True))
+        _exhaust(_whole(streams=streams).validate_python(document, strict=True))
         for message in cast(list[Json], document["messages"]):
             _exhaust(_one_message().validate_python(message, strict=True))
     except pydantic.ValidationError as error:
@@ -223,6 +235,12 @@ def _choice(document: Json, tools: tuple[OfferedTool, ...]) -> tuple[Choice, str
     if named not in {tool.name for tool in tools}:
         raise RefusalError(400, f"Tool choice '{named}' not found in 'tools' parameter.")
     return "named", named
+
+
+def _tells_usage(document: Json) -> bool:
+    """A stream tells it where that is asked for, a whole answer always."""
+    options = cast(Json, document.get("stream_options") or {})
+    return document.get("stream") is not True or options.get("include_usage") is True
 
 
 def _last_user_text(messages: list[Json]) -> str:

@@ -1,7 +1,9 @@
 """The simulated providers as one web application.
 
 POST /model/{model}/converse                                        Bedrock
+POST /model/{model}/converse-stream                                 the same, streamed
 POST /v1/projects/…/publishers/google/models/{model}:generateContent  Vertex AI, also under /v1beta1
+POST …:streamGenerateContent?alt=sse                                the same, streamed
 POST /token                                                         Google's OAuth token endpoint
 POST /llama/v1/chat/completions, GET /llama/v1/models                OpenAI-compatible
 /v1/projects/…/serviceAccounts/…/keys                               see `key_administration`
@@ -29,7 +31,9 @@ from local.providers.faults import send
 from local.providers.google import Google
 from local.providers.issued_keys import IssuedKeys
 from local.providers.key_administration import GoogleIam, LlamaAdministration
-from local.providers.llama import Llama, model_named
+from local.providers.llama import Llama, body_named
+from local.providers.stream_events import streamed
+from local.providers.streaming import send_stream
 
 MAXIMUM_BODY_BYTES = 25 * 1024 * 1024
 _REMEMBERED_REQUESTS = 500
@@ -57,10 +61,11 @@ class Simulation:
         """The web application that serves the providers and their control."""
         application = web.Application(client_max_size=MAXIMUM_BODY_BYTES)
         application.router.add_post("/model/{model}/converse", self._bedrock)
+        application.router.add_post("/model/{model}/converse-stream", self._bedrock)
         for version in ("v1", "v1beta1"):
             application.router.add_post(
                 f"/{version}/projects/{{project}}/locations/{{location}}/publishers/google/models/"
-                "{model}:generateContent",
+                "{model}:{method:generateContent|streamGenerateContent}",
                 self._google,
             )
         application.router.add_post("/token", self._token)
@@ -85,15 +90,25 @@ class Simulation:
     async def _bedrock(self, request: web.Request) -> web.StreamResponse:
         received = await _received(request)
         model = unquote(received.raw_path.split("/")[2])
-        return await self._serve(request, received, _BEDROCK, model, await self._authority.refusal(received))
+        streams = received.raw_path.endswith("-stream")
+        refused = await self._authority.refusal(received)
+        return await self._serve(request, received, _BEDROCK, model, refused, streams=streams)
 
     async def _google(self, request: web.Request) -> web.StreamResponse:
         received = await _received(request)
-        return await self._serve(request, received, self._google_wire, request.match_info["model"])
+        streams = request.match_info["method"] == "streamGenerateContent"
+        refused = None
+        if streams and request.query.get("alt") != "sse":
+            refused = RefusalError(400, "only alt=sse is simulated")
+        model = request.match_info["model"]
+        return await self._serve(request, received, self._google_wire, model, refused, streams=streams)
 
     async def _llama(self, request: web.Request) -> web.StreamResponse:
         received = await _received(request)
-        return await self._serve(request, received, self._llama_wire, model_named(received.body))
+        named = body_named(received.body)
+        return await self._serve(
+            request, received, self._llama_wire, named.model, streams=named.stream is True
+        )
 
     async def _llama_models(self, request: web.Request) -> web.StreamResponse:
         """The cheapest call that a key can be tried with."""
@@ -178,11 +193,13 @@ class Simulation:
         received: Received,
         wire: Wire,
         model: str,
-        refused_by_iam: RefusalError | None = None,
+        refused: RefusalError | None = None,
+        *,
+        streams: bool = False,
     ) -> web.StreamResponse:
         behaviour = self.behaviours.take(wire.name, model)
         problem, asked = self._judge(received, wire, model)
-        problem = problem or refused_by_iam
+        problem = problem or refused
         self._remember(received, wire.name, model, problem)
         if behaviour.latency_ms:
             await asyncio.sleep(behaviour.latency_ms / 1000)
@@ -190,11 +207,14 @@ class Simulation:
         if fault is not None and fault.kind == "status":
             return await _send_status(request, fault, wire)
         if problem is not None or asked is None:
-            refused = problem or RefusalError(500, "nothing was asked")
-            body, headers = wire.write_error(refused.status, refused.code, refused.message)
-            return await send(request, fault, refused.status, headers, body)
-        reply = reply_of(behaviour, wire.name, asked)
-        return await send(request, fault, 200, {}, wire.write(asked, reply))
+            problem = problem or RefusalError(500, "nothing was asked")
+            body, headers = wire.write_error(problem.status, problem.code, problem.message)
+            return await send(request, fault, problem.status, headers, body)
+        whole = wire.write(asked, reply_of(behaviour, wire.name, asked))
+        if not streams:
+            return await send(request, fault, 200, {}, whole)
+        error, _headers = wire.write_error(429, "", "simulated fault")
+        return await send_stream(request, behaviour, wire.name, streamed(wire.name, whole), error)
 
     def _judge(self, received: Received, wire: Wire, model: str) -> tuple[RefusalError | None, Asked | None]:
         try:
