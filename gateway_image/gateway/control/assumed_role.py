@@ -68,7 +68,7 @@ class AssumedRole:
         """`previous`, or new ones where it ends soon.
 
         Raises:
-            LookupError: the role cannot be assumed, and `previous` has ended.
+            LookupError: the role cannot be assumed; `previous` is good until its end.
         """
         if previous is not None and not self._is_due(previous):
             return Loaded(previous)
@@ -76,9 +76,7 @@ class AssumedRole:
             answer = self._client.assume_role(DurationSeconds=LIFETIME_S, **self._arguments)["Credentials"]  # type: ignore[arg-type]
         except (BotoCoreError, ClientError) as error:
             self._problem = f"{_ROLE} cannot be assumed: {_told(error)}"
-            if previous is None or previous.ends_at_s <= self._now_s():
-                raise LookupError(self._problem) from None
-            return Loaded(previous, (self._problem,))
+            raise LookupError(self._problem) from None
         self._problem = None
         credentials = ReadOnlyCredentials(
             answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"]
