@@ -13,6 +13,7 @@ import pytest
 from gateway.control.registry import Lifecycle, RegistryItem
 from operations import declared, environment, registry
 from operations.environment import ENVIRONMENTS
+from stacks.settings import Environment
 from tests.operations.conftest import AUDIT, REGISTRY, Staging
 
 SONNET, HAIKU = "bedrock#claude-sonnet-4-5", "bedrock#claude-haiku-4-5"
@@ -263,3 +264,22 @@ def test_a_move_that_cannot_be_made_changes_nothing(
     assert (refused.status, told in refused.err) == (1, True)
     assert set(deployed(staging).values()) == {"active"}
     assert staging.dynamodb.scan(TableName=AUDIT)["Items"] == []
+
+
+def test_a_changed_version_alone_fails_the_check(staging: Staging) -> None:
+    staging.put_item(changed(SONNET, expected_latency_ms=9))
+    assert staging.run("registry-check", "staging").status == 1
+
+
+def test_models_of_a_provider_that_is_not_enabled_are_left_out_of_the_route_set(
+    settings_of_staging: Environment,
+) -> None:
+    google = settings_of_staging.providers.google.model_copy(update={"enabled": False})
+    providers = settings_of_staging.providers.model_copy(update={"google": google})
+    without = settings_of_staging.model_copy(update={"providers": providers})
+    assert routed_providers(settings_of_staging) - routed_providers(without) == {"google"}
+
+
+def routed_providers(settings: Environment) -> set[str]:
+    route_set = declared.declared_route_set(ENVIRONMENTS, settings)
+    return {each.key.split("#")[0] for each in route_set.models}
