@@ -36,7 +36,7 @@ def almighty(embedded_cloud: RunningCloud) -> Iterator[Any]:
 def test_nobody_changes_or_removes_a_record(embedded_cloud: RunningCloud, almighty: Any) -> None:  # noqa: ANN401
     table = outputs(embedded_cloud, "model-registry")["AuditTableName"]
     almighty.put_item(TableName=table, Item={**KEY, "why": {"S": "as it was"}})
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "update_item": {
             "Key": KEY,
             "UpdateExpression": "SET why = :why",
