@@ -12,6 +12,7 @@ import boto3
 import botocore.exceptions
 import google.genai
 import google.oauth2.credentials
+import httpx
 import openai
 import pytest
 from botocore.config import Config
@@ -222,22 +223,25 @@ class TestThroughTheVendorsClients:
     ) -> None:
         await behave(client, base, "google", answer={"text": TEXT})
 
-        def call() -> list[types.GenerateContentResponse]:
-            genai = google.genai.Client(
-                vertexai=True,
-                project="p",
-                location="eu",
-                credentials=google.oauth2.credentials.Credentials(token=google_token),  # type: ignore[no-untyped-call]
-                http_options=types.HttpOptions(
-                    base_url=base, api_version="v1", retry_options=types.HttpRetryOptions(attempts=1)
-                ),
+        pool = httpx.AsyncClient()
+        genai = google.genai.Client(
+            vertexai=True,
+            project="p",
+            location="eu",
+            credentials=google.oauth2.credentials.Credentials(token=google_token),  # type: ignore[no-untyped-call]
+            http_options=types.HttpOptions(
+                base_url=base,
+                api_version="v1",
+                httpx_async_client=pool,
+                retry_options=types.HttpRetryOptions(attempts=1),
+            ),
+        )
+        async with pool:
+            stream = await genai.aio.models.generate_content_stream(
+                model="gemini-2.5-flash", contents="Hello"
             )
-            try:
-                return list(genai.models.generate_content_stream(model="gemini-2.5-flash", contents="Hello"))
-            finally:
-                genai.close()
-
-        chunks = await asyncio.to_thread(call)
+            chunks = [chunk async for chunk in stream]
+        genai.close()
         assert "".join(chunk.text or "" for chunk in chunks) == TEXT
         assert chunks[-1].usage_metadata is not None
 
