@@ -194,14 +194,18 @@ def running_replicas(cloud: RunningCloud) -> Iterator[Replicas]:
             running.callback(process.kill)
             replicas.append(Replica(ports.gateway, key))
         together = Replicas(cloud, replicas, lines)
-        running.callback(_revive, together)
+        running.callback(_revive, together, Replica(cloud.ports.gateway, key))
         _wait_until_started(replicas)
         yield together
 
 
-def _revive(replicas: Replicas) -> None:
+def _revive(replicas: Replicas, deployed: Replica) -> None:
+    """And wait until the gateway that others use has seen it."""
     replicas.put("off")
     replicas.put_row("off")
+    deadline = time.monotonic() + WAIT_S
+    while deployed.answers() is False and time.monotonic() < deadline:
+        time.sleep(_ASKED_EVERY_S)
 
 
 def _wait_until_started(replicas: Sequence[Replica]) -> None:
@@ -219,7 +223,7 @@ def measure(replicas: Replicas, rounds: int, *, seed: int, limit_s: float) -> di
     deadline = time.monotonic() + limit_s
     for _round in range(rounds):
         for what, value in (("kill", "on"), ("revive", "off")):
-            time.sleep(moments.uniform(0, 1))
+            time.sleep(moments.uniform(0, 0.5))
             answering = value == "off"
             times[what].append(replicas.time_until(answering, lambda value=value: replicas.put(value)))  # type: ignore[misc]
         if time.monotonic() > deadline:
