@@ -16,13 +16,13 @@ from typing import Final, Protocol, TypeAlias
 from lambdas.secret_rotation.http_call import Send, send
 from lambdas.secret_rotation.measurement import write_line, write_measured
 from lambdas.secret_rotation.patience import Patience
-from lambdas.secret_rotation.refusal import RotationError
+from lambdas.secret_rotation.refusal import RotationError, in_words
 from lambdas.secret_rotation.rotation import STEPS, Rotation
 from lambdas.secret_rotation.settings import RotatedSecret, Settings
 from lambdas.secret_rotation.stored_secret import StoredSecret
 from lambdas.secret_rotation.strategies import strategy_of
 from lambdas.secret_rotation.strategy import Strategy
-from lambdas.secret_rotation.sweep import Sweep, Swept, in_words
+from lambdas.secret_rotation.sweep import Sweep, Swept
 from lambdas.secret_rotation.vault import Vault, open_vault
 
 LONGEST_PATIENCE_S: Final = 90.0

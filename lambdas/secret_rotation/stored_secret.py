@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 
 from lambdas.secret_rotation import moment
 from lambdas.secret_rotation.document import Document, parse, write
-from lambdas.secret_rotation.refusal import RotationError
-from lambdas.secret_rotation.vault import CURRENT, PENDING, PREVIOUS, Vault, code_of
+from lambdas.secret_rotation.refusal import RotationError, code_of
+from lambdas.secret_rotation.vault import CURRENT, PENDING, PREVIOUS, Vault
 
 _SINCE = re.compile(r"since-(?P<stamp>\d{8}T\d{6}Z)-[0-9a-f]{32}")
 

@@ -21,11 +21,11 @@ from lambdas.secret_rotation.records import (
     promoted_at_s,
     write_found,
 )
-from lambdas.secret_rotation.refusal import RotationError
+from lambdas.secret_rotation.refusal import RotationError, in_words
 from lambdas.secret_rotation.scope import Scope
 from lambdas.secret_rotation.stored_secret import Description, StoredSecret, Version, continuing_id
 from lambdas.secret_rotation.strategy import Strategy
-from lambdas.secret_rotation.vault import CURRENT, PENDING, PREVIOUS, code_of
+from lambdas.secret_rotation.vault import CURRENT, PENDING, PREVIOUS
 
 GIVEN_UP_AFTER_S: Final = 86_400.0
 """Secrets Manager tries a failed rotation again for about a day."""
@@ -210,12 +210,3 @@ class Sweep:
         document = self._secret.current(described).document("the current value")
         self._scope.refuse_foreign(document, "the current value")
         return document
-
-
-def in_words(error: Exception) -> str:
-    """An error for a log: texts of unknown origin may repeat a value."""
-    if isinstance(error, RotationError):
-        return str(error)
-    if isinstance(error, ClientError):
-        return f"AWS refused {error.operation_name}: {code_of(error)}"
-    return f"unexpected {type(error).__name__}"

@@ -7,7 +7,6 @@ from typing import Protocol, cast
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
 CURRENT = "AWSCURRENT"
 PENDING = "AWSPENDING"
@@ -56,8 +55,3 @@ def open_vault() -> Vault:
     """A client that gives up before the function does."""
     config = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
     return cast("Vault", boto3.client("secretsmanager", config=config))
-
-
-def code_of(error: ClientError) -> str:
-    """What AWS calls the error."""
-    return str(error.response.get("Error", {}).get("Code"))

@@ -102,13 +102,13 @@ class World:
         self.said = io.StringIO()
         self.declared: dict[str, dict[str, object]] = {}
         self._number = 0
-        self.vault.create(ARN, json.dumps(self._first_value() if set_by_operator else {}))
+        self.vault.create(ARN, json.dumps(self.first_value() if set_by_operator else {}))
         self._key_before = self.current.get("current")
         self.vault.create(ADMINISTRATION_ARN, json.dumps({"admin_key": self.administration.admin_key}))
 
     # ---- what is there -----------------------------------------------------------------------------
 
-    def _first_value(self) -> Mapping[str, object]:
+    def first_value(self) -> Mapping[str, object]:
         if self.kind == "generated_keys":
             return {"current": FIRST_KEY, "previous": ""}
         if self.kind == "google_service_account":

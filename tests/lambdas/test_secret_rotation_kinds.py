@@ -62,7 +62,7 @@ def test_a_value_that_a_person_put_meanwhile_stays(kind: str) -> None:
     if kind != "api_key_by_hand":
         world.step(token, "createSecret")
     world.clock.at_s += 1
-    theirs = dict(world._first_value())
+    theirs = dict(world.first_value())
     world.person_puts_current(theirs)
     for step in ("testSecret", "finishSecret"):
         assert "put after the pending one" in fails(lambda step=step: world.step(token, step))  # type: ignore[misc]
@@ -153,7 +153,7 @@ def test_age_is_counted_from_the_promotion(kind: str) -> None:
     assert world.lines()[-1]["AgeDays"] == pytest.approx(10.5, abs=0.01), (
         "the end of the overlap is no rotation"
     )
-    world.person_puts_current(world._first_value())
+    world.person_puts_current(world.first_value())
     world.sweep()
     assert world.lines()[-1]["AgeDays"] == pytest.approx(0, abs=0.01)
 
