@@ -27,6 +27,7 @@ LOSS: Mapping[str, str] = {
     "AWS::KMS::Key": "what was encrypted with the old key could no longer be managed, nor read by new roles",
     "AWS::Logs::LogGroup": "the record so far would be left behind or deleted",
     "AWS::NetworkFirewall::Firewall": "traffic would have no way out until a new one stands",
+    "AWS::RDS::DBCluster": "an empty database would take its place, filled again from the flag table",
     "AWS::S3::Bucket": "the objects so far would be left behind",
     "AWS::SecretsManager::Secret": "keys in use would be replaced by new ones",
 }
