@@ -23,6 +23,8 @@ from gateway.control.stored_items import to_stored
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
+    from types_boto3_secretsmanager.client import SecretsManagerClient
+    from types_boto3_ssm.client import SSMClient
 
 ENVIRONMENTS = Path(__file__).parents[2] / "environments"
 REGION = "eu-central-1"
@@ -65,6 +67,13 @@ def aws_session() -> boto3.Session:
     )
 
 
+@cache
+def _clients() -> tuple[SSMClient, SecretsManagerClient, DynamoDBClient]:
+    """Made once; what they are answered from is each test's own."""
+    session = aws_session()
+    return session.client("ssm"), session.client("secretsmanager"), session.client("dynamodb")
+
+
 def create_audit_table(client: DynamoDBClient, name: str) -> None:
     """The table of audit records, as the registry's stack declares it."""
     client.create_table(
@@ -85,9 +94,7 @@ class Stores:
     """What an operator can change, as an operator changes it."""
 
     def __init__(self) -> None:
-        self.ssm = aws_session().client("ssm")
-        self.secrets = aws_session().client("secretsmanager")
-        self.dynamodb = aws_session().client("dynamodb")
+        self.ssm, self.secrets, self.dynamodb = _clients()
         self.arns: dict[str, str] = {}
 
     def create_tables(self) -> None:

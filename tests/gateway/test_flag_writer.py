@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -20,10 +21,21 @@ from gateway.control.refusals import ConflictError, NoStoreTookItError, Transiti
 from gateway.control.stored_items import to_stored
 from tests.gateway.stores import AUDIT_TABLE, FLAG_TABLE, FLAGS, Stores, aws_session
 
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+    from types_boto3_ssm.client import SSMClient
+
 ANNA = Author("anna", How.COMMAND, "errors everywhere")
 KILL = "kill-switch.bedrock"
 STAGE = "rollout-stage"
 SWITCHES = ["kill-switch.all", KILL, "kill-switch.google", "kill-switch.llama"]
+
+
+@cache
+def clients() -> tuple[SSMClient, DynamoDBClient, DynamoDBClient]:
+    """The writer's own, made once, each of which can fail alone."""
+    session = aws_session()
+    return session.client("ssm"), session.client("dynamodb"), session.client("dynamodb")
 
 
 class World:
@@ -32,9 +44,7 @@ class World:
     def __init__(self) -> None:
         self.stores = Stores()
         self.stores.create_tables()
-        self.ssm = aws_session().client("ssm")
-        self.table_client = aws_session().client("dynamodb")
-        self.audit_client = aws_session().client("dynamodb")
+        self.ssm, self.table_client, self.audit_client = clients()
         self.audit = AuditTable(self.audit_client, AUDIT_TABLE)
         self.writer = self.writer_with(patience_s=10)
 
