@@ -197,7 +197,7 @@ def test_a_revival_is_newer_than_a_kill_from_a_clock_that_runs_ahead(world: Worl
     row = world.row(KILL)
     assert row is not None
     assert (row.value, row.changed_at_ms) == ("off", ahead_ms + 1)
-    assert made.before == "on"
+    assert (made.before, made.changed_at_ms) == ("on", ahead_ms + 1)
 
 
 def test_a_row_that_was_written_meanwhile_is_written_with_a_newer_moment(

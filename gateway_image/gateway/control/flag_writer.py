@@ -138,7 +138,7 @@ class FlagWriter:
         killing = after == Switch.ON
         with ThreadPoolExecutor(max_workers=6, thread_name_prefix="flag-writer") as threads:
             known = self._known(threads)
-            before, newest_ms = _newest(declaration, known)
+            before = _newest(declaration, known)
             action = Action.KILL if killing else Action.REVIVE
             change = Change(flag_subject(name), action, before, after, author)
             recorded = threads.submit(self._audit.append, change)
@@ -147,7 +147,7 @@ class FlagWriter:
             _settled(recorded, self._patience_s)
             parameter = threads.submit(self._put_parameter, name, after)
             put_ms = _settled(parameter, self._patience_s)
-            moment_ms = max(self._now_ms() if put_ms is None else put_ms, newest_ms + 1)
+            moment_ms = self._now_ms() if put_ms is None else put_ms
             table = threads.submit(self._put_row, name, after, moment_ms, author)
         problems = {PARAMETER: _problem(parameter), TABLE: _problem(table), AUDIT: _problem(recorded)}
         failed = {store: problem for store, problem in problems.items() if problem is not None}
@@ -159,7 +159,8 @@ class FlagWriter:
                 self._not_taken(change, f"{failed[PARAMETER]}; {failed[TABLE]}")
             raise NoStoreTookItError(f"no store took flag {name}: {failed[PARAMETER]}; {failed[TABLE]}")
         took = tuple(tier for tier in (PARAMETER, TABLE) if tier not in failed)
-        return FlagChange(name, before, after, moment_ms, took, failed)
+        changed_at_ms = moment_ms if TABLE in failed else table.result()
+        return FlagChange(name, before, after, changed_at_ms, took, failed)
 
     def _known(self, threads: ThreadPoolExecutor) -> list[Mapping[str, FlagRecord]]:
         """What those tiers say that answer at once."""
@@ -240,13 +241,10 @@ def _text(declaration: FlagDeclaration, records: Mapping[str, FlagRecord]) -> st
     return in_force(declaration, record.value if record is not None else None)
 
 
-def _newest(declaration: FlagDeclaration, known: list[Mapping[str, FlagRecord]]) -> tuple[str, int]:
-    """What the tiers say newest of a switch, and when that was; nothing where none says anything."""
+def _newest(declaration: FlagDeclaration, known: list[Mapping[str, FlagRecord]]) -> str:
+    """What the tiers say newest of a switch; empty where none says anything."""
     records = [records[declaration.name] for records in known if declaration.name in records]
-    if not records:
-        return "", 0
-    newest = max(records, key=lambda record: record.changed_at_ms)
-    return newest.value, newest.changed_at_ms
+    return max(records, key=lambda record: record.changed_at_ms).value if records else ""
 
 
 def _settled(future: Future[T], within_s: float) -> T | None:
