@@ -64,15 +64,17 @@ class EventLines:
             line = line.removeprefix(_BYTE_ORDER_MARK)
         if not line:
             self._complete(events)
-        elif line.startswith(b"data:"):
+        elif line.startswith(b"data:") or line == b"data":
             self._data.append(line[5:].removeprefix(b" "))
             self._data_bytes += len(line)
 
     def _complete(self, events: list[bytes]) -> None:
-        if self._data:
-            events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
-            self._data.clear()
-            self._data_bytes = 0
+        """Empty data is nobody's event; some servers keep connections alive with it."""
+        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+        if data:
+            events.append(data)
+        self._data.clear()
+        self._data_bytes = 0
 
     def _check_size(self, line_bytes: int) -> None:
         if self._data_bytes + line_bytes > MAXIMUM_EVENT_BYTES:
