@@ -24,6 +24,8 @@ KEY, SECRET = "AKIAFLAGS", "a/secret+of=the-test"
 MASTER = Master(database="flags", user="flag_master", password="it's %strange:@/")
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:000000000000:secret:rds!cluster-1"
 QUICK = DatabaseLimits(connect_s=0.5, statement_s=0.3)
+PATIENT = DatabaseLimits(connect_s=10.0, statement_s=10.0)
+"""For what is not about time: the machine may be busy."""
 
 
 def secret_of(key: str, _session_token: str | None) -> str | None:
@@ -76,7 +78,7 @@ class Database:
         self.tokens.append(token)
         return token
 
-    def reader(self, limits: DatabaseLimits = QUICK, **place: object) -> FlagDatabase:
+    def reader(self, limits: DatabaseLimits = PATIENT, **place: object) -> FlagDatabase:
         return FlagDatabase(replace_place(self.place(), place), self.token, limits=limits)
 
     def declaration(self) -> handler.Declaration:
