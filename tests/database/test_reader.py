@@ -121,7 +121,7 @@ def test_a_restart_between_two_reads_is_not_noticed(database: Database, reader: 
     assert len(database.tokens) == 2
 
 
-# pg8000 leaves the socket of a connection that was never made to the garbage collector; Python 3.13 tells of it.
+# pg8000 leaves the socket of a connection that was never made to the collector; Python 3.13 tells of it.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_a_database_that_hangs_is_given_up_in_time(database: Database) -> None:
