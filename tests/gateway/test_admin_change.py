@@ -106,8 +106,9 @@ async def test_stores_that_hang_hold_up_neither_what_is_urgent_nor_the_loops_own
         over.wait(20)
 
     hanging = [asyncio.ensure_future(ask_stores(incoming(), hang)) for _ in range(40)]
+    await asyncio.sleep(0)  # each has asked for a thread now
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(5):
             assert await ask_stores(incoming(), lambda: "killed", urgent=True) == "killed"
             assert await asyncio.to_thread(lambda: "looked up") == "looked up"
         assert not any(each.done() for each in hanging)
