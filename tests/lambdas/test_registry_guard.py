@@ -299,6 +299,12 @@ def test_the_route_set_in_force_is_judged_by_what_is_deployed(
     assert len(account.stored()) == 1
 
 
+def test_a_version_that_operators_retired_is_judged_by_what_it_has_become(account: Account) -> None:
+    account.put(item(lifecycle="retired"))
+    reason = str(account.deploy(item()))
+    assert f"the declared route set: {SONNET} version 2026-11-01 is retired" in reason
+
+
 def test_a_version_that_is_only_registered_may_be_named_in_force(account: Account) -> None:
     account.put(item("2026-10-01"))
     account.put_in_force(route_set((SONNET, "2026-10-01")))
