@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from local.provider_secrets import secret_value
 from tests.end_to_end.traffic import Traffic
 from tests.local.embedded_cloud import RunningCloud
-from tests.privilege.clients import admin, outputs
+from tests.privilege.clients import admin, log_messages, outputs
 from tests.privilege.rotation import (
     CURRENT,
     OWN_KEYS,
@@ -260,14 +260,8 @@ def sped_up_schedule(cloud: RunningCloud) -> Iterator[None]:
 
 def _messages(cloud: RunningCloud) -> Iterator[str]:
     """What is in CloudWatch Logs."""
-    logs = admin(cloud, "logs")
-    for group in logs.describe_log_groups()["logGroups"]:
-        name = group["logGroupName"]
-        for stream in logs.describe_log_streams(logGroupName=name)["logStreams"]:
-            events = logs.get_log_events(
-                logGroupName=name, logStreamName=stream["logStreamName"], limit=10_000
-            )["events"]
-            yield from (event["message"] for event in events)
+    for group in admin(cloud, "logs").describe_log_groups()["logGroups"]:
+        yield from log_messages(cloud, group["logGroupName"])
 
 
 def test_no_log_of_the_cloud_shows_a_key(rotated: Rotated) -> None:

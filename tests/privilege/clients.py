@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -40,11 +40,12 @@ def as_role(account: Account, role_arn: str, service: str) -> Any:  # noqa: ANN4
     return session.client(service, endpoint_url=account.endpoint_url, config=CLIENT_CONFIG)
 
 
+def log_messages(cloud: RunningCloud, group: str) -> Iterator[str]:
+    """What a log group holds."""
+    pages = admin(cloud, "logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+    return (event["message"] for page in pages for event in page["events"])
+
+
 def log_events(cloud: RunningCloud, group: str) -> int:
     """How many events a log group holds."""
-    logs = admin(cloud, "logs")
-    streams = logs.describe_log_streams(logGroupName=group)["logStreams"]
-    return sum(
-        len(logs.get_log_events(logGroupName=group, logStreamName=one["logStreamName"])["events"])
-        for one in streams
-    )
+    return sum(1 for _ in log_messages(cloud, group))
