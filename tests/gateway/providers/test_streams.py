@@ -312,11 +312,21 @@ def test_headers_that_are_no_text_are_passed_over() -> None:
     assert read.headers == {"t": "ok"}
 
 
-def test_a_frame_whose_checksum_is_wrong_ends_the_stream() -> None:
-    stream = bytearray(BEDROCK.stream(Answer(("one",))))
-    stream[-1] ^= 1
-    with pytest.raises(ProviderError, match="checksum"):
-        decoded(BEDROCK, bytes(stream))
+def test_a_damaged_byte_of_a_frame_is_noticed_wherever_it_is() -> None:
+    sound = bedrock_event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "one"}})
+    for position in range(len(sound)):
+        damaged = bytearray(sound)
+        damaged[position] ^= 1
+        with pytest.raises(ProviderError, match="checksum"):
+            EventStream("Bedrock").feed(bytes(damaged))
+
+
+@pytest.mark.parametrize(("size", "headers_size"), [(0, 0), (12, 0), (15, 0), (16, 1), (40, 25)])
+def test_a_frame_that_is_too_small_for_what_it_claims_is_refused(size: int, headers_size: int) -> None:
+    prelude = struct.pack(">II", size, headers_size)
+    checked = (prelude + struct.pack(">I", crc32(prelude))).ljust(max(12, size - 4), b"\x00")
+    with pytest.raises(ProviderError, match="shorter than its headers"):
+        EventStream("Bedrock").feed(checked + struct.pack(">I", crc32(checked)))
 
 
 def test_a_quiet_model_is_seen_to_think() -> None:
