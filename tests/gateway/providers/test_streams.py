@@ -224,6 +224,14 @@ def test_an_event_that_is_too_large_ends_the_stream(wire: WireFormat) -> None:
         events_of(decoder, fed)
 
 
+@every_wire
+def test_a_stream_that_does_not_end_is_ended(wire: WireFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.providers.streamed_answer.MAXIMUM_ANSWER_BYTES", 10_000)
+    event = wire.events(Answer(("one",)))[0 if wire is GOOGLE else 1]
+    with pytest.raises(ProviderError, match="exceeds 10000 bytes"):
+        decoded(wire, *[event] * 500)
+
+
 @pytest.mark.parametrize("wire", [GOOGLE, LLAMA], ids=lambda wire: wire.name)
 def test_a_malformed_event_is_skipped_and_counted(wire: WireFormat) -> None:
     decoder = wire.adapter.stream_decoder(REQUEST)
