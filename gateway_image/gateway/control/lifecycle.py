@@ -12,22 +12,17 @@ from gateway.routing.policy import RouteSet
 
 MOVES: Mapping[Lifecycle, Mapping[Lifecycle, Action]] = MappingProxyType(
     {
-        Lifecycle.DRAFT: {
-            Lifecycle.CANARY: Action.PROMOTE,
-            Lifecycle.DEPRECATED: Action.DEPRECATE,
-            Lifecycle.RETIRED: Action.RETIRE,
-        },
-        Lifecycle.CANARY: {
-            Lifecycle.ACTIVE: Action.PROMOTE,
-            Lifecycle.DEPRECATED: Action.DEPRECATE,
-            Lifecycle.RETIRED: Action.RETIRE,
-        },
+        Lifecycle.DRAFT: {Lifecycle.CANARY: Action.PROMOTE, Lifecycle.RETIRED: Action.RETIRE},
+        Lifecycle.CANARY: {Lifecycle.ACTIVE: Action.PROMOTE, Lifecycle.RETIRED: Action.RETIRE},
         Lifecycle.ACTIVE: {Lifecycle.DEPRECATED: Action.DEPRECATE, Lifecycle.RETIRED: Action.RETIRE},
         Lifecycle.DEPRECATED: {Lifecycle.ACTIVE: Action.REACTIVATE, Lifecycle.RETIRED: Action.RETIRE},
         Lifecycle.RETIRED: {},
     }
 )
-"""State → the states it may be left for, and what that is called. Retired is the end."""
+"""State → the states it may be left for, and what that is called. Retired is the end.
+
+What is deprecated is still routed to and may become active again, so only an active version is deprecated:
+no way leads past the canary."""
 
 
 def move_action(item: RegistryItem, to: Lifecycle, in_force: RouteSet | None) -> Action:
