@@ -73,8 +73,8 @@ def pipeline_of(providers: SlowProviders) -> Pipeline:
     )
     return Pipeline(
         control=control,
-        adapters=dict.fromkeys(Provider, providers),
-        sender=providers,
+        adapters=dict.fromkeys(Provider, providers),  # type: ignore[arg-type]  # nothing is streamed
+        sender=providers,  # type: ignore[arg-type]
         metrics=Metrics(),
         eu_only=True,
         circuits=Circuits(),

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from gateway.control.audit import Action
-from gateway.control.lifecycle import MOVES, TransitionRefusedError, move_action
+from gateway.control.lifecycle import MOVES, move_action
+from gateway.control.refusals import TransitionRefusedError
 from gateway.control.registry import Lifecycle
 from gateway.routing.policy import ModelReference, RouteSet
 from tests.gateway.stores import declared_models, declared_route_set

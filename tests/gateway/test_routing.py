@@ -312,7 +312,7 @@ def test_no_eligible_model_is_the_callers_or_the_operators_affair(
     asked: dict[str, object], changes: dict[str, object], reason: Reason
 ) -> None:
     holding = situation(**changes)  # type: ignore[arg-type]
-    decision = decide(demand(**asked), holding)  # type: ignore[arg-type]
+    decision = decide(demand(**asked), holding)
     refusal = refusal_of(decision, holding)
     assert refusal.reason is reason
     for each in decision.excluded:
