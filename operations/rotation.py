@@ -51,7 +51,14 @@ def list_secrets(account: Account, now: datetime.datetime) -> int:
 def rotate(account: Account, secret: str, clock: Clock = Clock()) -> int:
     """Have one secret rotated now and wait until its new value is in force."""
     arn = account.output(STACK, SECRETS[secret])
-    before = _version(account.secrets.describe_secret(SecretId=arn), CURRENT)
+    described = account.secrets.describe_secret(SecretId=arn)
+    if not described.get("RotationEnabled"):
+        raise OperationError(
+            f"{secret} of {account.name} has no function that rotates it",
+            remedy="give it days in [secrets.rotation] and deploy, or put a key by hand as "
+            "docs/runbooks/rotation.md says",
+        )
+    before = _version(described, CURRENT)
     started = clock.monotonic()
     account.secrets.rotate_secret(SecretId=arn)
     while clock.monotonic() - started < PATIENCE_S:

@@ -16,32 +16,32 @@ HOURS_A_DAY = 24
 
 
 class Rotation(Section):
-    """When secrets rotate by themselves. 0 days: only when an operator asks for it."""
+    """When secrets rotate by themselves. 0 days: never, a person puts each key."""
 
     client_keys_days: int = Field(
         ge=0,
         le=LONGEST_INTERVAL_DAYS,
         description="Days between two keys that applications call the gateway with. The one before goes on "
-        "for overlap_hours: every application must read the secret again within that time. 0: only when an "
-        "operator asks.",
+        "for overlap_hours: every application must read the secret again within that time. 0: a person "
+        "puts each key.",
     )
     admin_keys_days: int = Field(
         ge=0,
         le=LONGEST_INTERVAL_DAYS,
         description="Days between two keys that operators administer the gateway with; the one before goes "
-        "on for overlap_hours. 0: only when an operator asks.",
+        "on for overlap_hours. 0: a person puts each key.",
     )
     google_days: int = Field(
         ge=0,
         le=LONGEST_INTERVAL_DAYS,
         description="Days between two keys of Google's service account, which must be allowed to make and "
-        "delete its own keys (roles/iam.serviceAccountKeyAdmin on itself). 0: only when an operator asks.",
+        "delete its own keys (roles/iam.serviceAccountKeyAdmin on itself). 0: a person puts each key.",
     )
     llama_days: int = Field(
         ge=0,
         le=LONGEST_INTERVAL_DAYS,
         description="Days between two keys of the Llama endpoint, where providers.llama."
-        "key_administration_url is set; without it a person puts each key. 0: only when an operator asks.",
+        "key_administration_url is set; without it a person puts each key. 0: a person puts each key.",
     )
     overlap_hours: int = Field(
         ge=1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import pytest
@@ -23,8 +23,11 @@ OUTPUTS = {
 class Secrets:
     """Secrets Manager, where a rotation is through after `polls` looks at it, or never."""
 
-    def __init__(self, polls: int | None = 2) -> None:
+    def __init__(
+        self, polls: int | None = 2, *, rotated: Sequence[str] = ("arn:client", "arn:google")
+    ) -> None:
         self.polls = polls
+        self.rotated = rotated
         self.asked: list[str] = []
 
     def rotate_secret(self, *, SecretId: str) -> object:  # noqa: N803
@@ -37,7 +40,8 @@ class Secrets:
         if self.polls is not None and self.polls <= 0:
             return {"VersionIdsToStages": {"new": ["AWSCURRENT"], "old": ["AWSPREVIOUS"]}}
         stages = {"old": ["AWSCURRENT"], "new": ["AWSPENDING"]}
-        return {"Name": SecretId, "VersionIdsToStages": stages, "RotationEnabled": SecretId == "arn:client"}
+        rotates = SecretId in self.rotated
+        return {"Name": SecretId, "VersionIdsToStages": stages, "RotationEnabled": rotates}
 
     def list_secret_version_ids(self, *, SecretId: str) -> Mapping[str, object]:  # noqa: N803
         made = NOW - datetime.timedelta(days=40 if SecretId == "arn:client" else 3, hours=1)
@@ -87,6 +91,14 @@ def test_a_rotation_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert "google of staging: new value after 3.0 s" in capsys.readouterr().out
 
 
+def test_a_secret_that_nothing_rotates_is_not_waited_for() -> None:
+    secrets = Secrets(rotated=())
+    with pytest.raises(OperationError, match="has no function that rotates it") as refused:
+        rotation.rotate(account(secrets), "google", Time().clock())
+    assert "secrets.rotation" in str(refused.value)
+    assert not secrets.asked
+
+
 def test_a_rotation_that_does_not_get_through_names_the_function_whose_log_says_why() -> None:
     time = Time()
     with pytest.raises(OperationError, match="log of the function rotate-it says why") as ended:
@@ -98,7 +110,7 @@ def test_a_rotation_that_does_not_get_through_names_the_function_whose_log_says_
 def test_every_secret_that_is_deployed_has_a_line_without_its_value(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert rotation.list_secrets(account(Secrets(polls=None)), NOW) == 0
+    assert rotation.list_secrets(account(Secrets(polls=None, rotated=["arn:client"])), NOW) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[:4] for line in lines[1:]] == [
         ["client-keys", "40", "2026-10-12T02:00:00Z", "AWSCURRENT,AWSPENDING"],
