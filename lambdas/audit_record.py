@@ -153,6 +153,11 @@ class AuditTrail:
                 return True
         raise OvertakenError(change.subject)
 
+    def newest_text(self, subject: str) -> str:
+        """What the newest record of a subject says that it became; empty where there is no record."""
+        newest = self._newest(subject)
+        return "" if newest is None else str(newest["to"])
+
     def _newest(self, subject: str) -> Record | None:
         found = self._client.query(
             TableName=self._name,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from lambdas.audit_record import AuditTrail, Change
 from lambdas.flag_row import FlagRow
-from lambdas.flag_update.declaration import Declaration, InvalidValueError, told
+from lambdas.flag_update.declaration import ON, Declaration, InvalidValueError, told
 from lambdas.flag_update.judgement import (
     Evidence,
     Held,
@@ -123,8 +123,15 @@ class Reconciliation:
         raise RestlessError(f"its parameter was written by others {ATTEMPTS} times; the next run goes on")
 
     def _create(self, flag: _Flag) -> str:
+        """Make a parameter that is gone; never one that turns a switch off, for nobody asked for that.
+
+        It may have been on and deleted before anything but replicas saw it; off would be the newer change.
+        """
         held = flag.held
         value = held.value if held is not None and held.value is not None else flag.declaration.default
+        if flag.declaration.is_switch and value != ON:
+            log("flag gone", flag=flag.name, remedy=f"put {value}, or on; without it the table counts")
+            return value
         if self._parameters.create(flag.name, value, flag.declaration.meaning):
             log("flag created again", flag=flag.name, value=value)
             self._record(flag, "repaired", "", value, "its parameter was gone", who=self._author)

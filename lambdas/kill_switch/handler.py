@@ -5,6 +5,7 @@ and other states change nothing. A message may come late or twice: whoever chang
 went off knew of it, so that change stays.
 
 The record comes after the switch, unlike everywhere else: nothing may keep a switch from being turned on.
+Where it could not be written, or the function ended before, the next call with the message makes up for it.
 """
 
 from __future__ import annotations
@@ -48,11 +49,16 @@ class NoTierError(Exception):
     """No tier took the switch; Lambda calls again."""
 
 
+class NoRecordError(Exception):
+    """The switch is on and no record tells of it; Lambda calls again."""
+
+
 def handler(event: object, context: object) -> None:  # noqa: ARG001 - Lambda passes it
     """Obey every message of `event`.
 
     Raises:
         NoTierError: a switch could be written nowhere.
+        NoRecordError: all switches are on, and of one there is no record.
     """
     now_ms = time.time_ns() // 1_000_000
     switches: Mapping[str, str] = json.loads(os.environ["SWITCH_OF_ALARM"])
@@ -68,6 +74,8 @@ def handler(event: object, context: object) -> None:  # noqa: ARG001 - Lambda pa
         measure(os.environ["ENVIRONMENT"], {FAILURES: press.failures}, now_ms)
     if unwritten:
         raise NoTierError(f"{', '.join(unwritten)} could be turned on in no tier")
+    if press.unrecorded:
+        raise NoRecordError(f"{', '.join(press.unrecorded)} was turned on without a record")
 
 
 def _read(record: object) -> StateChange | None:
@@ -100,19 +108,18 @@ class _Press:
         self._trail = AuditTrail(cast("audit_record.Table", dynamodb), variables["AUDIT_TABLE"])
         self._now_ms = now_ms
         self.failures = 0
+        self.unrecorded: list[str] = []
 
     def turn_on(self, flag: str, change: StateChange) -> bool:
         """False where it should be on and no tier took it."""
         since_ms = min(milliseconds(change.since), self._now_ms)
         said = {tier.name: self._read(tier, flag) for tier in self._tiers}
-        newest = max((one for one in said.values() if one is not None), key=_order, default=Switched())
-        if newest.changed_at_ms > since_ms and not newest.is_on:
+        readable = [one for one in said.values() if one is not None and one.is_readable]
+        newest = max(readable, key=_order, default=Switched())
+        if newest.changed_at_ms > since_ms and newest.is_off:
             _log("message without effect", alarm=change.alarm, reason=f"{flag} was changed since the alarm")
             return True
         to_write = [tier for tier in self._tiers if not _is_on(said[tier.name])]
-        if not to_write:
-            _log("message without effect", alarm=change.alarm, reason=f"{flag} is on")
-            return True
         row = FlagRow(
             flag=flag,
             value=ON,
@@ -120,6 +127,10 @@ class _Press:
             changed_by=change.arn,
             why=f"alarm {change.alarm}: {change.reason}"[: audit_record.LONGEST_WHY],
         )
+        if not to_write:
+            _log("message without effect", alarm=change.alarm, reason=f"{flag} is on")
+            self._record(row, None)
+            return True
         written = [tier.name for tier in to_write if self._write(tier, row)]
         if written:
             self._record(row, newest.text)
@@ -141,19 +152,27 @@ class _Press:
         _log("switch turned on", flag=row.flag, tier=tier.name, why=row.why)
         return True
 
-    def _record(self, row: FlagRow, before: str) -> None:
-        change = Change(
-            subject=f"flag#{row.flag}",
-            who=row.changed_by,
-            how="alarm",
-            action="kill",
-            before=before,
-            after=row.value,
-            why=row.why,
-        )
+    def _record(self, row: FlagRow, before: str | None) -> None:
+        """Record that the switch was turned on; where it was on, `before` is None, if no record says so."""
+        subject = f"flag#{row.flag}"
         try:
-            self._trail.append(change)
+            if before is None:
+                before = self._trail.newest_text(subject)
+                if before == row.value:
+                    return
+            self._trail.append(
+                Change(
+                    subject=subject,
+                    who=row.changed_by,
+                    how="alarm",
+                    action="kill",
+                    before=before,
+                    after=row.value,
+                    why=row.why,
+                )
+            )
         except Exception as error:
+            self.unrecorded.append(row.flag)
             self._failed(f"recording that {row.flag} was turned on", error)
 
     def _failed(self, what: str, error: Exception) -> None:

@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 from lambdas.flag_row import FlagRow, milliseconds
 
 ON = "on"
+_OFF_WORDS = ("off", "false", "0", "no")
+_ON_WORDS = (ON, "true", "1", "yes")
 
 
 class Ssm(Protocol):
@@ -47,8 +49,22 @@ class Switched:
 
     @property
     def is_on(self) -> bool:
-        """Whether every reader takes it for on."""
-        return self.text.strip().casefold() == ON
+        """Whether it says on in the word that is written here."""
+        return self._word == ON
+
+    @property
+    def is_off(self) -> bool:
+        """Whether every reader takes it for off."""
+        return self._word in _OFF_WORDS
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether it says anything; what is put by mistake is no change of the switch."""
+        return self._word in (*_ON_WORDS, *_OFF_WORDS)
+
+    @property
+    def _word(self) -> str:
+        return self.text.strip().casefold()
 
 
 class ParameterTier:

@@ -358,21 +358,33 @@ def test_a_row_that_cannot_be_read_is_replaced_by_what_the_parameter_says(stores
 # ---- what is missing, and what does not belong ----
 
 
-@pytest.mark.parametrize("row", ["on", None])
+@pytest.mark.parametrize(("flag", "value"), [(KILL, "on"), (SHARE, "2.5"), (SHARE, None)])
 def test_a_deleted_parameter_is_created_again_with_what_the_table_holds(
-    stores: FlagStores, row: str | None
+    stores: FlagStores, flag: str, value: str | None
 ) -> None:
-    if row is None:
-        stores.dynamodb.delete_item(TableName=FLAG_TABLE, Key={"flag": {"S": KILL}})
+    if value is None:
+        stores.dynamodb.delete_item(TableName=FLAG_TABLE, Key={"flag": {"S": flag}})
     else:
-        stores.put(KILL, row)
+        stores.put(flag, value)
         look()
-    stores.ssm.delete_parameter(Name=f"{PATH}/{KILL}")
+    stores.ssm.delete_parameter(Name=f"{PATH}/{flag}")
     look()
     look()
-    assert stores.parameter(KILL) == stores.row(KILL) == (row or "off")
-    assert ("repaired", "", row or "off") in stores.actions(KILL)
+    expected = value or DEFAULTS[flag]
+    assert stores.parameter(flag) == stores.row(flag) == expected
+    assert ("repaired", "", expected) in stores.actions(flag)
     assert settled(stores)
+
+
+def test_a_deleted_kill_switch_is_never_created_again_as_off(
+    stores: FlagStores, printed: Callable[[], list[dict[str, Any]]]
+) -> None:
+    stores.put(KILL, "on")  # replicas saw it, and nothing else did
+    stores.ssm.delete_parameter(Name=f"{PATH}/{KILL}")
+    before = stores.state()
+    look()
+    assert stores.state() == before
+    assert [one["flag"] for one in printed() if one["event"] == "flag gone"] == [KILL]
 
 
 def test_an_unknown_parameter_is_reported_and_left_alone(

@@ -204,12 +204,25 @@ def test_without_any_tier_the_function_fails_so_that_it_is_called_again(
 def test_the_switch_does_not_wait_for_its_record(
     stores: FlagStores, monkeypatch: pytest.MonkeyPatch, printed: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    monkeypatch.setenv("AUDIT_TABLE", "gone")
-    arrive(message())
+    late = message()
+    with monkeypatch.context() as patched:
+        patched.setenv("AUDIT_TABLE", "gone")
+        with pytest.raises(kill_switch.NoRecordError, match=ALL):
+            arrive(late)
     assert both(stores) == ("on", "on")
     said = printed()
     assert failures(said) == 1
     assert [one["tier"] for one in said if one["event"] == "switch turned on"] == ["table", "parameter"]
+    for _call_of_lambda in range(2):
+        arrive(late)
+        assert stores.actions(ALL) == [("kill", "", "on")]
+
+
+def test_what_is_put_by_mistake_after_the_alarm_keeps_nothing_from_being_killed(stores: FlagStores) -> None:
+    late = message(since=now() - MINUTE / 2)
+    stores.put(ALL, "of")
+    arrive(late)
+    assert both(stores) == ("on", "on")
 
 
 # ---- what is no message of CloudWatch ----
