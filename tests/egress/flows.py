@@ -37,6 +37,7 @@ from tests.egress.conversation import (
 )
 
 TOKENS = "oauth2.googleapis.com"
+KEYS = "iam.googleapis.com"
 VERTEX = "aiplatform.eu.rep.googleapis.com"
 LLAMA = "llama.example.eu"
 SUFFIX = ".models.example.eu"
@@ -79,7 +80,7 @@ def all_flows() -> list[Flow]:
 
 
 def _allowed_names() -> Iterator[Flow]:
-    for host in (TOKENS, VERTEX, LLAMA):
+    for host in (TOKENS, KEYS, VERTEX, LLAMA):
         yield _passes(f"TLS 1.3 to {host}", tcp(hello(host)), host)
     yield _passes("name in odd case", tcp(hello("OAuth2.GoogleAPIs.COM")), TOKENS)
     yield _passes("one name below the suffix", tcp(hello(f"eu-1{SUFFIX}")), SUFFIX)

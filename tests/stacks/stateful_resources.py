@@ -11,6 +11,7 @@ import tempfile
 import tomllib
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.stacks.synthesis import Resource, Synthesis, load_environment, synthesise
@@ -52,28 +53,52 @@ def _path(resource: Resource) -> str:
     return path.partition("/")[2].removesuffix("/Resource")
 
 
-def pinned() -> Pinned:
-    """What the file holds."""
-    found: Pinned = tomllib.loads(PINNED.read_text())
-    return found
+@dataclass(frozen=True)
+class Pins:
+    """What the file holds: the ids in production, and those that only the `local` environment has."""
+
+    production: Pinned
+    local_only: Pinned
+
+    def of(self, stack: str) -> Mapping[str, str]:
+        """Every pinned id of a stack, wherever it is deployed."""
+        return {**self.production.get(stack, {}), **self.local_only.get(stack, {})}
 
 
-def as_toml(ids: Pinned) -> str:
-    """The file's text for `ids`."""
+def pinned() -> Pins:
+    """Read the file."""
+    found = tomllib.loads(PINNED.read_text())
+    return Pins(production=found["production"], local_only=found.get("local-only", {}))
+
+
+def as_toml(pins: Pins) -> str:
+    """The file's text for `pins`."""
     sections = [
-        "\n".join([f"[{stack}]", *(f'"{path}" = "{logical_id}"' for path, logical_id in sorted(of.items()))])
+        "\n".join(
+            [f"[{where}.{stack}]", *(f'"{path}" = "{logical_id}"' for path, logical_id in sorted(of.items()))]
+        )
+        for where, ids in (("production", pins.production), ("local-only", pins.local_only))
         for stack, of in sorted(ids.items())
     ]
-    heading = "# Written by `make pin-logical-ids` from production. A change here replaces what it names."
+    heading = "# Written by `make pin-logical-ids`. A change here replaces what it names."
     return "\n\n".join([heading, *sections]) + "\n"
 
 
 def main() -> int:
-    """Write the logical ids of production to the file."""
+    """Write the logical ids of production, and what only `local` has, to the file."""
     with tempfile.TemporaryDirectory() as directory:
-        ids = stateful(synthesise(load_environment("production"), Path(directory)))
-    PINNED.write_text(as_toml(ids))
-    print(f"{sum(map(len, ids.values()))} logical ids in {PINNED.name}; read what changed")
+        production, local = (
+            stateful(synthesise(load_environment(name), Path(directory) / name))
+            for name in ("production", "local")
+        )
+    local_only = {
+        stack: {path: of[path] for path in of.keys() - production.get(stack, {}).keys()}
+        for stack, of in local.items()
+    }
+    pins = Pins(production=production, local_only={stack: of for stack, of in local_only.items() if of})
+    PINNED.write_text(as_toml(pins))
+    count = sum(len(of) for ids in (pins.production, pins.local_only) for of in ids.values())
+    print(f"{count} logical ids in {PINNED.name}; read what changed")
     return 0
 
 

@@ -25,7 +25,7 @@ def types_of(synthesis: Synthesis) -> dict[str, str]:
 
 
 def test_nothing_in_production_is_replaced_or_forgotten(production: Synthesis) -> None:
-    assert list(lost(pinned(), stateful(production), types_of(production))) == []
+    assert list(lost(pinned().production, stateful(production), types_of(production))) == []
 
 
 def test_everything_that_keeps_data_is_pinned(every_environment: Synthesis) -> None:
@@ -34,7 +34,7 @@ def test_everything_that_keeps_data_is_pinned(every_environment: Synthesis) -> N
         f"{stack}/{path}: logical id {logical_id} is not pinned; run `make pin-logical-ids`"
         for stack, ids in stateful(every_environment).items()
         for path, logical_id in ids.items()
-        if expected.get(stack, {}).get(path) != logical_id
+        if expected.of(stack).get(path) != logical_id
     ]
     assert unpinned == []
 
