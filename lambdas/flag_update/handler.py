@@ -21,7 +21,7 @@ from lambdas.flag_update.declaration import load_declarations
 from lambdas.flag_update.event import objection
 from lambdas.flag_update.parameters import FlagParameters, Ssm
 from lambdas.flag_update.reconciliation import Reconciliation, log
-from lambdas.flag_update.table import read_table
+from lambdas.flag_update.table import TableContent, read_table
 
 DATABASE_HOST = "FLAG_DATABASE_HOST"
 
@@ -53,8 +53,13 @@ def reconcile(variables: Mapping[str, str], author: str, *, now_ms: int) -> None
     dynamodb = open_client("dynamodb")
     parameters = FlagParameters(cast("Ssm", open_client("ssm")), variables["FLAG_PARAMETERS"])
     declarations = load_declarations()
+
+    def table_content() -> TableContent:
+        return read_table(cast("flag_table.Table", dynamodb), variables["FLAG_TABLE"])
+
     reconciliation = Reconciliation(
         parameters=parameters,
+        read_table=table_content,
         trail=AuditTrail(cast("audit_record.Table", dynamodb), variables["AUDIT_TABLE"]),
         table=variables["FLAG_TABLE"],
         author=author,
@@ -62,8 +67,7 @@ def reconcile(variables: Mapping[str, str], author: str, *, now_ms: int) -> None
     )
     try:
         texts = parameters.texts()
-        content = read_table(cast("flag_table.Table", dynamodb), variables["FLAG_TABLE"])
-        reconciliation.run(declarations, texts, content)
+        reconciliation.run(declarations, texts, table_content())
         _write_database(variables, reconciliation)
     except Exception as error:
         reconciliation.failed("all flags", error)

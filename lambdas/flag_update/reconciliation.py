@@ -2,14 +2,15 @@
 
 Others act meanwhile: operators, and this function a second time. So a row is written only over an older one,
 together with its audit record; and after a parameter was written, its version tells whether somebody else
-wrote it between the look and the write, whose value is then judged, and put again where it counts.
+wrote it between the look and the write, whose value is then judged, and put again where it counts. Where
+off was written, the table is looked at again as well: a kill may have reached it alone.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lambdas.audit_record import AuditTrail, Change
@@ -63,18 +64,23 @@ class _Flag:
 
 
 class Reconciliation:
-    """One run. `author` is the ARN that stands in records of what the function does by itself."""
+    """One run. `author` is the ARN that stands in records of what the function does by itself.
+
+    `read_table` reads the table that `table` names.
+    """
 
     def __init__(
         self,
         *,
         parameters: FlagParameters,
+        read_table: Callable[[], TableContent],
         trail: AuditTrail,
         table: str,
         author: str,
         now_ms: int,
     ) -> None:
         self._parameters = parameters
+        self._read_table = read_table
         self._trail = trail
         self._table = table
         self._author = author
@@ -147,7 +153,8 @@ class Reconciliation:
         if said == in_force.value and in_force.version is None:
             in_force = replace(in_force, version=current)
         if goes_to_the_table(flag.held, in_force) and not self._replicate(flag, in_force):
-            return in_force.value, True
+            self._look_at_the_table(flag)
+            return in_force.value, False
         if judgement.refusal is not None:
             self._refuse(flag, judgement.refusal, in_force.value)
         if said == in_force.value:
@@ -157,7 +164,20 @@ class Reconciliation:
             value = self._repair(flag, current, value)
         written = self._parameters.put(flag.name, value)
         flag.ours.add(written)
-        return value, written == current.number + 1
+        settled = written == current.number + 1
+        if flag.declaration.is_switch and value != ON:
+            # Its moment is now: a kill that only the table took since the look would be older.
+            settled = not self._look_at_the_table(flag) and settled
+        return value, settled
+
+    def _look_at_the_table(self, flag: _Flag) -> bool:
+        """Look again at what the table holds of a flag; whether somebody else has written it meanwhile."""
+        content, before = self._read_table(), flag.held
+        flag.held = content.held(flag.declaration, now_ms=self._now_ms)
+        row = content.row(flag.declaration, now_ms=self._now_ms)
+        if row is not None:
+            self.rows[flag.name] = row
+        return flag.held != before
 
     def _replicate(self, flag: _Flag, in_force: InForce) -> bool:
         """Write what the parameter says to the table; False where somebody else wrote there meanwhile."""

@@ -119,7 +119,8 @@ class _Press:
         if newest.changed_at_ms > since_ms and newest.is_off:
             _log("message without effect", alarm=change.alarm, reason=f"{flag} was changed since the alarm")
             return True
-        to_write = [tier for tier in self._tiers if not _is_on(said[tier.name])]
+        # Where off is the newest word, whoever brings the tiers to it may be about to write over an old on.
+        to_write = [tier for tier in self._tiers if newest.is_off or not _is_on(said[tier.name])]
         row = FlagRow(
             flag=flag,
             value=ON,
