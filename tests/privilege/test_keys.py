@@ -24,6 +24,7 @@ PURPOSES = {
     "Secrets/LogKey": "logs.eu-central-1.amazonaws.com",
     "Guardrails/Key": "bedrock.eu-central-1.amazonaws.com",
     "Cache/Key": "elasticache.eu-central-1.amazonaws.com",
+    "FeatureFlags/KillSwitch/TopicKey": "cloudwatch.amazonaws.com",
     "Monitoring/AlarmTopicKey": "cloudwatch.amazonaws.com",
 }
 """Key → the one service that encrypts with it."""
