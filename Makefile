@@ -9,7 +9,7 @@ PYTHON := $(VENV)/bin/python
 CDK := node_modules/.bin/cdk
 ASSEMBLY := cdk.out/$(ENV)
 REQUIRE_APPROVAL ?= broadening
-TEST_KINDS := stacks lambdas gateway database local operations capacity privilege documentation egress end_to_end image
+TEST_KINDS := stacks lambdas gateway control_plane database local operations capacity privilege documentation egress end_to_end image
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
@@ -186,6 +186,10 @@ egress-table: setup ## what the firewall does with every crafted flow, judged by
 .PHONY: kill-switch-times
 kill-switch-times: setup ## kill and revive three replicas fifty times, events switched off; p50 and max. Minutes
 	@$(PYTHON) -m tests.end_to_end.kill_switch_times
+
+.PHONY: control-plane-runs
+control-plane-runs: setup ## random operations, crashes and losses on rotation, registry and flags: RUNS=2000
+	@PYTHONPATH=gateway_image $(PYTHON) -m tests.control_plane.runs $(RUNS)
 
 .PHONY: test-privilege-mutations permissions
 test-privilege-mutations: setup ## take every permission away in turn; each must be missed. Takes minutes

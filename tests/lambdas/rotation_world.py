@@ -92,9 +92,9 @@ class Context:
 class World:
     """Drives the function as Secrets Manager and EventBridge do. `said` is all that it printed or raised."""
 
-    def __init__(self, kind: str, *, set_by_operator: bool = True) -> None:
+    def __init__(self, kind: str, *, set_by_operator: bool = True, clock: Clock | None = None) -> None:
         self.kind = kind
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.vault = StrictVault(self.clock.now_s)
         self.google = SimulatedGoogle("https://iam.example.com")
         self.administration = SimulatedAdministration("https://llama.example.com")
