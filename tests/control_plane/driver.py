@@ -230,6 +230,7 @@ class Run:
                 self._check()
             self.do_settle()
             if rotation is not None:
+                rotation.check_rotatable()
                 rotation.check_silent()
         self.report.happened = self.cloud.gate.happened
         self.report.effects = self.cloud.effects
