@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -211,7 +212,10 @@ class TestThroughTheVendorsClients:
             bedrock = self.bedrock(base)
             try:
                 messages = [{"role": "user", "content": [{"text": "Hello"}]}]
-                list(bedrock.converse_stream(modelId="eu.anthropic.v1:0", messages=messages)["stream"])
+                answer = bedrock.converse_stream(modelId="eu.anthropic.v1:0", messages=messages)
+                # A stream that fails in between keeps its connection: the client does not close it.
+                with contextlib.closing(answer["stream"]) as stream:
+                    list(stream)
             finally:
                 bedrock.close()
 
