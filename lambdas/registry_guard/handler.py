@@ -7,8 +7,8 @@ CloudFormation sends `{"TableName": …, "AuditTable": …, "Items": "<JSON arra
   `make registry-check`, which has the gateway's own type,
 * each deployed version to its declaration: a field that differs fails the deployment and is shown with both
   values, but for `lifecycle`, which operators move,
-* each version that the declared route set or the one in force names: it must be deployed or declared, be
-  neither a draft nor retired, and stay in the EU where the environment must.
+* each version that the route set in force names, or where none is in force the declared one: it must be
+  deployed or declared, be neither a draft nor retired, and stay in the EU where the environment must.
 
 Then the versions that the table lacks are written, each together with its audit record. Deleting the
 resource leaves the table alone: deployed versions may be in use.
@@ -109,12 +109,21 @@ def _refuse_changes(declared: Mapping[Key, Item], deployed: Mapping[Key, Item]) 
 
 
 def _refuse_references(declaration: Declaration, deployed: Mapping[Key, Item], stores: Stores) -> None:
-    """Both route sets are judged by what the registry will hold once this deployment is through."""
+    """The route set that is routed by is judged by what the registry will hold after this deployment.
+
+    Where operators have put another one in force, the declared one is routed by nowhere: what is wrong with
+    it is only logged. A rollback sends the declaration before, and must not fail for what operators have
+    outdated since.
+    """
     known = {**declaration.items, **deployed}
     in_force = read_parameter(stores.parameters, declaration.route_set_parameter)
-    problems = list(_problems("the declared route set", declaration.route_set, known, declaration, stores))
-    if in_force is not None and in_force != declaration.route_set:
-        problems += _problems("the route set in force", in_force, known, declaration, stores)
+    declared = list(_problems("the declared route set", declaration.route_set, known, declaration, stores))
+    if in_force is None or in_force == declaration.route_set:
+        problems = declared
+    else:
+        for problem in declared:
+            log("declared route set outdated", problem=problem)
+        problems = list(_problems("the route set in force", in_force, known, declaration, stores))
     for problem in problems:
         log("route set refused", problem=problem)
     if problems:

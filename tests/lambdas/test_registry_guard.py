@@ -305,6 +305,32 @@ def test_a_version_that_operators_retired_is_judged_by_what_it_has_become(accoun
     assert f"the declared route set: {SONNET} version 2026-11-01 is retired" in reason
 
 
+@pytest.mark.parametrize(
+    "declared",
+    [
+        pytest.param(NAMES_THE_FIRST, id="names a version that operators retired"),
+        pytest.param("{", id="cannot be read"),
+    ],
+)
+def test_a_rollback_gets_through_whose_declared_route_set_operators_have_outdated(
+    account: Account, declared: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CloudFormation then sends the declaration before; what is routed by is the one in force."""
+    account.put(item(lifecycle="retired"))
+    account.put(item("2026-11-02"))
+    account.put_in_force(route_set((SONNET, "2026-11-02")))
+    assert account.deploy(item(lifecycle="active"), RouteSet=declared) is None
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (outdated,) = [line for line in lines if line["event"] == "declared route set outdated"]
+    assert "the declared route set" in outdated["problem"]
+
+
+def test_a_declared_route_set_that_is_in_force_is_judged(account: Account) -> None:
+    account.put(item(lifecycle="retired"))
+    account.put_in_force(NAMES_THE_FIRST)
+    assert f"{SONNET} version 2026-11-01 is retired" in str(account.deploy(item()))
+
+
 def test_a_version_that_is_only_registered_may_be_named_in_force(account: Account) -> None:
     account.put(item("2026-10-01"))
     account.put_in_force(route_set((SONNET, "2026-10-01")))
