@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _LOOKING = "It lists what there is and knows no resource; it changes nothing and shows no data."
+_LEAVING = "Lambda creates no function in a network whose role has it on less; its own code is denied it."
 
 ROLES: Mapping[str, str] = {
     "ecr:GetAuthorizationToken": "A registry token belongs to no repository; pulling is limited to one.",
     # Where a release shifts traffic: ECS looks at listeners, Lambda at the network it joins.
     "ec2:DescribeNetworkInterfaces": _LOOKING,
     "ec2:DescribeSubnets": _LOOKING,
+    "ec2:DeleteNetworkInterface": _LEAVING,
+    "ec2:AssignPrivateIpAddresses": _LEAVING,
+    "ec2:UnassignPrivateIpAddresses": _LEAVING,
     "elasticloadbalancing:DescribeListeners": _LOOKING,
     "elasticloadbalancing:DescribeRules": _LOOKING,
     "elasticloadbalancing:DescribeTargetGroups": _LOOKING,
@@ -23,7 +27,8 @@ ROLES: Mapping[str, str] = {
 """Action → reason, for the permissions of roles. The resource of each is `*`.
 
 The services' authorization reference says which actions know no resource:
-https://docs.aws.amazon.com/service-authorization/latest/reference/"""
+https://docs.aws.amazon.com/service-authorization/latest/reference/
+What Lambda asks for: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html"""
 
 ROLE_PATTERNS: Mapping[str, str] = {
     ":network-interface/*": "Interfaces are named when they are made; Lambda alone may use the actions.",

@@ -24,13 +24,19 @@ CALLED_BY_CLOUDFORMATION = (
 )
 """Why a custom resource's function has neither a dead-letter queue nor reserved concurrency."""
 
-_INTERFACE_ACTIONS = (
-    "ec2:CreateNetworkInterface",
+_ON_ALL_INTERFACES = (
     "ec2:DeleteNetworkInterface",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets",
     "ec2:AssignPrivateIpAddresses",
     "ec2:UnassignPrivateIpAddresses",
+)
+"""Lambda refuses to create a function whose role may not delete on all resources: interfaces alone are not
+enough, https://github.com/hashicorp/terraform-provider-aws/issues/20698."""
+
+_INTERFACE_ACTIONS = (
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    *_ON_ALL_INTERFACES,
 )
 """https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions"""
 
@@ -179,15 +185,7 @@ def _let_into_the_network(role: iam.Role, network: FunctionNetwork) -> None:
             actions=["ec2:CreateNetworkInterface"],
             resources=[interfaces, *places],
         ),
-        iam.PolicyStatement(
-            sid="LeaveTheNetwork",
-            actions=[
-                "ec2:DeleteNetworkInterface",
-                "ec2:AssignPrivateIpAddresses",
-                "ec2:UnassignPrivateIpAddresses",
-            ],
-            resources=[interfaces],
-        ),
+        iam.PolicyStatement(sid="LeaveTheNetwork", actions=list(_ON_ALL_INTERFACES), resources=["*"]),
         iam.PolicyStatement(
             sid="OnlyLambdaItself",
             effect=iam.Effect.DENY,
@@ -201,7 +199,8 @@ def _let_into_the_network(role: iam.Role, network: FunctionNetwork) -> None:
     acknowledge(
         role,
         "AwsSolutions-IAM5[Resource::*]",
-        reason="EC2's Describe actions know no resource; what is denied on everything is denied.",
+        reason="EC2's Describe actions know no resource, and Lambda asks for the removal of interfaces on "
+        "all; the function's own code is denied both.",
     )
     acknowledge(
         role,

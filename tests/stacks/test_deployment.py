@@ -438,6 +438,9 @@ def test_the_smoke_test_may_read_the_client_key_and_nothing_else(shifted: Synthe
     assert {action for action, resource in granted.items() if resource == "*"} == {
         "ec2:DescribeNetworkInterfaces",
         "ec2:DescribeSubnets",
+        "ec2:DeleteNetworkInterface",
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:UnassignPrivateIpAddresses",
     }
 
 

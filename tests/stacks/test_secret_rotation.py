@@ -197,6 +197,11 @@ def test_its_role_reaches_the_rotated_secrets_and_nothing_else(every_environment
     assert found.keys() == {
         "WriteItsLog", "LookAtTheNetwork", "ConnectToTheNetwork", "LeaveTheNetwork", "OnlyLambdaItself"
     }  # fmt: skip
+    # Lambda asks for these on all resources before it creates a function, whose own code is denied them.
+    assert found["LeaveTheNetwork"]["Resource"] == "*"
+    assert set(found["LeaveTheNetwork"]["Action"]) < set(found["OnlyLambdaItself"]["Action"])
+    assert found["OnlyLambdaItself"]["Effect"] == "Deny"
+    assert list(found["OnlyLambdaItself"]["Condition"]["ArnLike"]) == ["lambda:SourceFunctionArn"]
 
 
 def test_nobody_but_the_gateway_and_the_rotation_reads_a_providers_secret(
