@@ -17,6 +17,7 @@ from gateway.answer_stream import AnswerStream, events_of
 from gateway.call_sequence import CallSequence
 from gateway.control.plane import ControlPlane
 from gateway.control.registry import Provider, RegistryItem
+from gateway.control.unknown_keys import UnknownKeys
 from gateway.failures import Reason, RefusalError
 from gateway.model import Completion, Request, StreamEvent, Usage
 from gateway.model_call import ModelCall
@@ -89,9 +90,13 @@ class Pipeline:
         self._eu_only = eu_only
         self._clock = clock
         self._circuits = circuits
+        self._unknown_keys = {
+            Access.CLIENT: UnknownKeys(control.client_keys),
+            Access.ADMIN: UnknownKeys(control.admin_keys),
+        }
 
-    def authenticate(self, presented_key: str | None, access: Access) -> None:
-        """Let the holder of a key pass.
+    async def authenticate(self, presented_key: str | None, access: Access) -> None:
+        """Let the holder of a key pass: at once, or where it is not known after a look at the store.
 
         Raises:
             RefusalError: `INVALID_API_KEY`, `PERMISSION_DENIED` for a client's key where an admin's is
@@ -114,7 +119,8 @@ class Pipeline:
             raise RefusalError(
                 Reason.PERMISSION_DENIED, "This API key may not administrate; use an admin key."
             )
-        raise RefusalError(Reason.INVALID_API_KEY, "Incorrect API key provided.")
+        if not await self._unknown_keys[access].accepts_by_now(presented_key, wanted):
+            raise RefusalError(Reason.INVALID_API_KEY, "Incorrect API key provided.")
 
     def decide(self, request: Request, record: RequestRecord) -> RouteDecision:
         """Decide which models may answer `request`, in which order; there is at least one.

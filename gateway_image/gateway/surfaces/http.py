@@ -117,7 +117,7 @@ class HttpApplication:
     ) -> Outgoing | Streaming:
         headers = _read_headers(scope["headers"])
         if endpoint.access is not None:
-            self._pipeline.authenticate(bearer_key(headers), endpoint.access)
+            await self._pipeline.authenticate(bearer_key(headers), endpoint.access)
         body = await self._body(headers, receive)
         incoming = Incoming(headers, body, record, scope.get("query_string", b""))
         return await _unless_gone(endpoint.handler(incoming), receive)
