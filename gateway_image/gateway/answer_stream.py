@@ -46,8 +46,8 @@ class Pieces(Protocol):
 class AnswerStream:
     """One streamed answer of which something has come already: `said`, if only after `begin`.
 
-    `settle` takes the usage of the call, told by the provider or estimated, when the stream ends in whichever
-    way: what was generated is paid for.
+    `settle` takes the usage of the call, told by the provider or estimated, and whether the answer is whole,
+    when the stream ends in whichever way: what was generated is paid for.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class AnswerStream:
         request: Request,
         *,
         said: list[StreamEvent],
-        settle: Callable[[Usage], None],
+        settle: Callable[[Usage, bool], None],
         ends_at_s: float,
         clock: Callable[[], float],
     ) -> None:
@@ -109,18 +109,22 @@ class AnswerStream:
 
     def close(self) -> None:
         """End the provider's work, if it has not ended: for an answer that nobody came to read."""
-        self._end(GeneratorExit())
+        if not self._ended:
+            for event in self._said:
+                self._count(event)
+            self._end(GeneratorExit())
 
     def _end(self, error: BaseException | None) -> None:
         if self._ended:
             return
         self._ended = True
+        self._call.passed_over(self._decoder.skipped)
         if error is None:
-            self._call.streamed()
+            self._call.answered()
         else:
             self._pieces.close()
             self._call.ended_by(error)
-        self._settle(self._usage or self._usage_so_far())
+        self._settle(self._usage or self._usage_so_far(), error is None)
 
     async def _more_or_quiet(self) -> list[StreamEvent]:
         try:
@@ -157,11 +161,13 @@ class AnswerStream:
 
     async def _let_go(self) -> None:
         """Read the end of a whole answer, which follows at once, so that the connection can serve again."""
-        with contextlib.suppress(ProviderError, TimeoutError):
-            async with asyncio.timeout(LAST_PIECE_S):
-                while await self._pieces.piece():
-                    pass
-        self._pieces.close()
+        try:
+            with contextlib.suppress(ProviderError, TimeoutError):
+                async with asyncio.timeout(LAST_PIECE_S):
+                    while await self._pieces.piece():
+                        pass
+        finally:
+            self._pieces.close()
 
 
 def events_of(completion: Completion) -> list[StreamEvent]:

@@ -13,7 +13,7 @@ from gateway.failures import Reason, RefusalError
 from gateway.model_call import judge
 from gateway.providers.adapter import FailureKind, ProviderError
 from gateway.resilience import failover
-from gateway.resilience.circuits import Circuits
+from gateway.resilience.circuits import Circuits, Permit
 from gateway.resilience.deadline import SHORTEST_REMAINDER_S, call_timeout_s, request_timeout_s
 from gateway.routing.decision import Candidate, RouteDecision
 from gateway.routing.eligibility import Situation
@@ -35,9 +35,9 @@ class CallSequence(msgspec.Struct):
     failures: list[failover.Failure] = msgspec.field(default_factory=list)
 
     async def until_answered(
-        self, call: Callable[[RegistryItem, float], Awaitable[T]]
+        self, call: Callable[[RegistryItem, Permit, float], Awaitable[T]]
     ) -> tuple[RegistryItem, T]:
-        """The first good result of `call`, which takes a model and the seconds it may use.
+        """The first good result of `call`, which takes a model, its permit and the seconds it may use.
 
         Raises:
             RefusalError: no model answered.
@@ -48,10 +48,14 @@ class CallSequence(msgspec.Struct):
         candidate = self._next()
         while candidate is not None:
             item = self.situation.registry[candidate.key, candidate.version]
+            permit = self.circuits.acquire(item.provider, item.key, self.clock())
+            if permit is None:  # it was renewed, but meanwhile another call has opened the circuit
+                candidate = self._next(failover.Failure(candidate, FailureKind.AUTHENTICATION))
+                continue
             timeout_s = min(call_timeout_s(self.decision.sla_ms), self.ends_at_s - self.clock())
             credential = self.control.credentials[item.provider].take_up.in_force()
             try:
-                return item, await call(item, timeout_s)
+                return item, await call(item, permit, timeout_s)
             except ProviderError as error:
                 errors.append(error)
             failure = failover.Failure(candidate, errors[-1].kind)
@@ -59,13 +63,24 @@ class CallSequence(msgspec.Struct):
                 first_time = item.provider not in refused
                 refused.add(item.provider)
                 alone = self._next(failure) is None
-                if first_time and await self._renewed(item.provider, credential, patient=alone):
+                if first_time and await self._renewed_or_abandoned(permit, item.provider, credential, alone):
+                    permit.abandoned()
                     continue
-                judge(self.circuits, item, errors[-1], self.clock())
+                judge(permit, errors[-1], self.clock())
             self.failures.append(failure)
             candidate = self._next()
         self.record.problem = "; ".join(error.message for error in errors)
         raise failover.refusal_of(errors) if errors else self._nobody_left()
+
+    async def _renewed_or_abandoned(
+        self, permit: Permit, provider: Provider, refused: object, alone: bool
+    ) -> bool:
+        """As `_renewed`; a caller who leaves meanwhile says nothing of the provider."""
+        try:
+            return await self._renewed(provider, refused, patient=alone)
+        except BaseException:
+            permit.abandoned()
+            raise
 
     async def _renewed(self, provider: Provider, refused: object, *, patient: bool) -> bool:
         """Whether `provider` may be asked once more, because another credential than `refused` is in force.

@@ -23,7 +23,7 @@ from gateway.model import Completion, Request, StreamEvent, Usage
 from gateway.model_call import ModelCall
 from gateway.providers.adapter import Adapter, FailureKind, HttpRequest, HttpResponse, ProviderError
 from gateway.providers.transport import OpenAnswer
-from gateway.resilience.circuits import Circuits
+from gateway.resilience.circuits import Circuits, Permit
 from gateway.resilience.deadline import LONGEST_SILENCE_S, LONGEST_STREAM_S
 from gateway.routing import router
 from gateway.routing.decision import RouteDecision
@@ -140,11 +140,12 @@ class Pipeline:
         """
         sequence = self._sequence(request, record)
 
-        async def call(item: RegistryItem, timeout_s: float) -> Completion:
-            return await self._complete(item, request, timeout_s, record)
+        async def call(item: RegistryItem, permit: Permit, timeout_s: float) -> Completion:
+            return await self._complete(self._model_call(item, record, permit), request, timeout_s)
 
         item, completion = await sequence.until_answered(call)
         cost = self._settle(item, completion.usage, record)
+        self._count_as_evidence(record)
         return Answer(completion, item, sequence.decision, cost)
 
     async def open(self, request: Request, record: RequestRecord) -> OpenedAnswer:
@@ -158,8 +159,8 @@ class Pipeline:
         """
         sequence = self._sequence(request, record)
 
-        async def call(item: RegistryItem, timeout_s: float) -> AnswerStream:
-            return await self._begin(item, request, timeout_s, record)
+        async def call(item: RegistryItem, permit: Permit, timeout_s: float) -> AnswerStream:
+            return await self._begin(self._model_call(item, record, permit), request, timeout_s, record)
 
         item, stream = await sequence.until_answered(call)
         return OpenedAnswer(stream, item, sequence.decision)
@@ -191,11 +192,9 @@ class Pipeline:
             paused=self._circuits.paused(self._clock()),
         )
 
-    async def _complete(
-        self, item: RegistryItem, request: Request, timeout_s: float, record: RequestRecord
-    ) -> Completion:
+    async def _complete(self, call: ModelCall, request: Request, timeout_s: float) -> Completion:
+        item = call.item
         adapter = self._adapters[item.provider]
-        call = self._model_call(item, record)
         try:
             wire = adapter.prepare(_within_limits(request, item), item.invocation_id)
             response = await self._sender.send(wire, timeout_s)
@@ -208,10 +207,10 @@ class Pipeline:
         return completion
 
     async def _begin(
-        self, item: RegistryItem, request: Request, timeout_s: float, record: RequestRecord
+        self, call: ModelCall, request: Request, timeout_s: float, record: RequestRecord
     ) -> AnswerStream:
+        item = call.item
         adapter = self._adapters[item.provider]
-        call = self._model_call(item, record)
         opened: OpenAnswer | None = None
         try:
             wire = adapter.prepare_stream(_within_limits(request, item), item.invocation_id)
@@ -224,7 +223,7 @@ class Pipeline:
                     adapter.stream_decoder(request),
                     request,
                     said=await _said_at_once(adapter, opened, request),
-                    settle=lambda usage: self._settle_stream(item, usage, record),
+                    settle=lambda usage, whole: self._settle_stream(item, usage, record, whole=whole),
                     ends_at_s=self._clock() + LONGEST_STREAM_S,
                     clock=self._clock,
                 )
@@ -238,19 +237,23 @@ class Pipeline:
         call.began_to_answer()
         return stream
 
-    def _model_call(self, item: RegistryItem, record: RequestRecord) -> ModelCall:
-        return ModelCall(item, record, metrics=self._metrics, circuits=self._circuits, clock=self._clock)
+    def _model_call(self, item: RegistryItem, record: RequestRecord, permit: Permit) -> ModelCall:
+        return ModelCall(item, record, permit, metrics=self._metrics, clock=self._clock)
 
     def _settle(self, item: RegistryItem, usage: Usage, record: RequestRecord) -> int:
         record.usage = usage
         record.cost_eur_micro = cost_eur_micro(item.price, usage)
         self._metrics.settled(item, usage, record.cost_eur_micro)
-        flags = self._control.flags
-        flags.evidence.answered(record.request_id, flags.value)
         return record.cost_eur_micro
 
-    def _settle_stream(self, item: RegistryItem, usage: Usage, record: RequestRecord) -> None:
+    def _settle_stream(self, item: RegistryItem, usage: Usage, record: RequestRecord, *, whole: bool) -> None:
         self._settle(item, usage, record)
+        if whole:
+            self._count_as_evidence(record)
+
+    def _count_as_evidence(self, record: RequestRecord) -> None:
+        flags = self._control.flags
+        flags.evidence.answered(record.request_id, flags.value)
 
 
 async def _said_at_once(adapter: Adapter, opened: OpenAnswer, request: Request) -> list[StreamEvent]:

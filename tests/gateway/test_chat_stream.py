@@ -12,6 +12,7 @@ from openai.types.chat import ChatCompletionChunk
 from gateway.failures import Reason, RefusalError
 from gateway.model import FinishReason, TextDelta, ToolCallArguments, ToolCallStart, Usage
 from gateway.surfaces.chat_stream import DONE, ChunkEncoder, error_event
+from gateway.surfaces.errors import refusal_answer
 
 USAGE = Usage(input_tokens=10, output_tokens=4, cached_input_tokens=3, reasoning_tokens=1)
 
@@ -74,6 +75,6 @@ def test_with_usage_every_chunk_has_it_null_but_the_last_which_has_no_choice() -
 
 
 def test_a_failure_is_told_in_the_form_of_an_error() -> None:
-    event = error_event(RefusalError(Reason.PROVIDER_FAILURE, "It broke."))
+    event = error_event(refusal_answer(RefusalError(Reason.PROVIDER_FAILURE, "It broke.")))
     assert json.loads(event[6:])["error"]["code"] == "provider_failure"
     assert b"[DONE]" not in event

@@ -13,6 +13,7 @@ import pytest
 from openai import APIError
 
 from gateway import answer_stream
+from gateway.model import TextDelta
 from gateway.surfaces import chat_stream, http
 from tests.gateway.providers.stream_wires import BEDROCK, GOOGLE, LLAMA, Answer, Call, WireFormat
 from tests.gateway.running import HELLO, Gateway
@@ -376,3 +377,62 @@ async def test_stream_options_belong_to_streams(gateway: Gateway, upstreams: Ups
                 stream_options={"include_usage": True},
             )
     assert not upstreams.llama.requests
+
+
+async def test_a_defect_of_the_gateways_own_is_told_logged_and_counted(
+    gateway: Gateway, upstreams: Upstreams, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_self: object, _data: bytes) -> list[object]:
+        if len(fed) < 2:
+            fed.append(_data)
+            return [TextDelta("one")]
+        raise KeyError("a defect")
+
+    fed: list[bytes] = []
+    monkeypatch.setattr("gateway.providers.llama_stream.LlamaStream.feed", broken)
+    upstreams.llama.script = [b"data: {}\n\n", 0.02, b"data: {}\n\n", 0.02, b"data: {}\n\n", SILENCE]
+    async with streamed(gateway, "llama") as response:
+        data = await data_of(response)
+        request_id = response.headers["x-request-id"]
+    assert json.loads(data[-1])["error"]["code"] == "internal_error"
+    assert request_id in json.loads(data[-1])["error"]["message"]
+    assert any(each.message == "request broken" for each in caplog.records)
+    assert 'gateway_requests_total{status="500",surface="chat"}' in await metrics_of(gateway)
+    assert gateway.application.http.in_flight == 0
+
+
+async def test_streams_that_break_off_and_events_that_are_left_out_are_counted(
+    gateway: Gateway, upstreams: Upstreams, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    upstreams.llama.script = [*events(LLAMA, "one", "two")[:2], b"data: {\n\n", 0.02, CUT]
+    async with streamed(gateway, "llama") as response:
+        await response.read()
+    metrics = await metrics_of(gateway)
+    assert 'gateway_streams_broken_off_total{model="llama#llama-3.3-70b-instruct"}' in metrics
+    assert 'gateway_stream_events_passed_over_total{model="llama#llama-3.3-70b-instruct"}' in metrics
+    (line,) = [each for each in caplog.records if getattr(each, "broken_off", False)]
+    assert line.events_passed_over == 1  # type: ignore[attr-defined]
+    assert line.attempts[0].outcome in ("unreachable", "protocol")  # type: ignore[attr-defined]
+
+
+async def test_a_caller_who_left_before_the_first_word_is_logged_with_the_attempt(
+    gateway: Gateway, upstreams: Upstreams, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    upstreams.llama.script = [SILENCE]
+
+    async def ask() -> None:
+        async with streamed(gateway, "llama"):
+            pass
+
+    asking = asyncio.ensure_future(ask())
+    async with asyncio.timeout(2):
+        await upstreams.llama.asked.wait()
+        await asyncio.sleep(0.05)
+        asking.cancel()
+        while not (  # noqa: ASYNC110 - log lines, not events
+            lines := [each for each in caplog.records if getattr(each, "status", None) == 499]
+        ):
+            await asyncio.sleep(0.01)
+    assert [attempt.outcome for attempt in lines[-1].attempts] == ["cancelled"]  # type: ignore[attr-defined]

@@ -50,12 +50,21 @@ class CircuitRules(msgspec.Struct, frozen=True):
     """After so long a probe that never ended is taken for lost: longer than any call may take."""
 
 
+class Ticket(msgspec.Struct, frozen=True):
+    """A call that was let through: in which life of the circuit, and whether as its probe.
+
+    A life ends with each opening and each closing. What is told of a call from an earlier one is old news.
+    """
+
+    life: int
+    is_probe: bool = False
+
+
 class _Bucket:
     __slots__ = ("calls", "failures", "number", "slow")
 
     def __init__(self) -> None:
-        self.number = -1
-        self.calls = self.failures = self.slow = 0
+        self.restart(-1)
 
     def restart(self, number: int) -> None:
         self.number = number
@@ -74,6 +83,7 @@ class Circuit:
         self._rules = rules
         self._share = share
         self._buckets = [_Bucket() for _ in range(BUCKETS)]
+        self._life = 0
         self._consecutive_failures = 0
         self._open_until_s: float | None = None
         self._pause_s = rules.first_pause_s
@@ -91,13 +101,19 @@ class Circuit:
         state = self.state(now_s)
         return state is CircuitState.CLOSED or (state is CircuitState.HALF_OPEN and not self._probing(now_s))
 
-    def acquire(self, now_s: float) -> bool:
-        """Let a call through, or not. One that is let through ends with one of the other methods."""
+    def acquire(self, now_s: float) -> Ticket | None:
+        """Let a call through, or not. Of one that is let through one outcome is told, with its ticket."""
         if not self.admits(now_s):
-            return False
-        if self._open_until_s is not None:
-            self._probe_since_s = now_s
-        return True
+            return None
+        if self._open_until_s is None:
+            return Ticket(self._life)
+        self._probe_since_s = now_s
+        self._life += 1  # a probe that was taken for lost has no say any more
+        return Ticket(self._life, is_probe=True)
+
+    def ticket_of_now(self) -> Ticket:
+        """For an outcome that is told in addition, such as the end of a stream that had begun well."""
+        return Ticket(self._life)
 
     def retry_after_s(self, now_s: float) -> float:
         """Seconds until a call may be let through again; 0 where it may be now."""
@@ -105,68 +121,73 @@ class Circuit:
             return 0.0
         return max(0.0, self._open_until_s - now_s)
 
-    def succeeded(self, now_s: float, duration_s: float) -> None:
+    def succeeded(self, ticket: Ticket, now_s: float, duration_s: float) -> None:
         """A call was answered, after `duration_s` seconds."""
+        if ticket.life != self._life:
+            return
         slow = duration_s > self._rules.slow_call_s
-        bucket = self._count(now_s)
-        bucket.slow += slow
-        self._consecutive_failures = 0
-        if self._open_until_s is not None:
+        if ticket.is_probe:
             self._probe_passed(now_s, slow)
-        elif slow and self._too_bad(now_s, self._rules.minimum_calls):
+            return
+        self._count(now_s).slow += slow
+        self._consecutive_failures = 0
+        if slow and self._too_bad(now_s, self._rules.minimum_calls):
             self._open(now_s)
 
-    def failed(self, now_s: float) -> None:
+    def failed(self, ticket: Ticket, now_s: float) -> None:
         """A call failed in a way that speaks of the other side's health."""
+        if ticket.life != self._life:
+            return
+        if ticket.is_probe:
+            self._pause_s = min(2 * self._pause_s, self._rules.longest_pause_s)
+            self._open(now_s)
+            return
+        if self._open_until_s is not None:
+            return
         self._count(now_s).failures += 1
         self._consecutive_failures += 1
-        if self._open_until_s is not None:
-            # A call that began before the circuit opened says nothing new; a failed probe does.
-            if self._probe_since_s is not None:
-                self._pause_s = min(2 * self._pause_s, self._rules.longest_pause_s)
-                self._open(now_s)
-        elif self._consecutive_failures >= self._rules.consecutive_failures or self._too_bad(
-            now_s, 2 if self._consecutive_failures > 1 else self._rules.minimum_calls
-        ):
+        few = 2 if self._consecutive_failures > 1 else self._rules.minimum_calls
+        if self._consecutive_failures >= self._rules.consecutive_failures or self._too_bad(now_s, few):
             self._open(now_s)
 
-    def abandoned(self) -> None:
+    def abandoned(self, ticket: Ticket) -> None:
         """A call ended without a verdict: the caller left, or the request itself was at fault."""
-        self._probe_since_s = None
+        if ticket.is_probe and ticket.life == self._life:
+            self._probe_since_s = None
 
     def hold_open(self, until_s: float) -> None:
-        """Let nothing through before `until_s`: another replica found out, or the other side asked for it."""
-        self._probe_since_s = None
-        self._probes_passed = 0
+        """Let nothing through before `until_s`: the other side asked for it."""
+        self._begin_life()
         self._open_until_s = max(until_s, self._open_until_s or until_s)
-
-    def close(self) -> None:
-        """Forget everything: another replica's probe was answered."""
-        self._open_until_s = self._probe_since_s = None
-        self._probes_passed = self._consecutive_failures = 0
-        self._pause_s = self._rules.first_pause_s
-        for bucket in self._buckets:
-            bucket.restart(-1)
 
     def _probing(self, now_s: float) -> bool:
         since_s = self._probe_since_s
         return since_s is not None and now_s - since_s < self._rules.probe_timeout_s
 
     def _probe_passed(self, now_s: float, slow: bool) -> None:
-        if self._probe_since_s is None:
-            return  # it began before the circuit opened
         self._probe_since_s = None
         if slow:
             self._open(now_s)
             return
         self._probes_passed += 1
         if self._probes_passed >= self._rules.probes:
-            self.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._begin_life()
+        self._open_until_s = None
+        self._pause_s = self._rules.first_pause_s
 
     def _open(self, now_s: float) -> None:
-        self._probe_since_s = None
-        self._probes_passed = 0
+        self._begin_life()
         self._open_until_s = now_s + self._pause_s * (1.0 - self._rules.jitter * self._share())
+
+    def _begin_life(self) -> None:
+        self._life += 1
+        self._probe_since_s = None
+        self._probes_passed = self._consecutive_failures = 0
+        for bucket in self._buckets:
+            bucket.restart(-1)
 
     def _count(self, now_s: float) -> _Bucket:
         number = self._bucket_number(now_s)

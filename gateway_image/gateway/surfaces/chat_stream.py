@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Callable
 import msgspec
 
 from gateway.answer_stream import QUIET_S
-from gateway.failures import Reason, RefusalError
+from gateway.failures import RefusalError
 from gateway.model import (
     Finished,
     FinishReason,
@@ -29,7 +29,7 @@ from gateway.model import (
 from gateway.pipeline import OpenedAnswer
 from gateway.surfaces.chat_answer import wire_usage
 from gateway.surfaces.errors import refusal_answer
-from gateway.surfaces.messages import Streaming
+from gateway.surfaces.messages import Outgoing, Streaming
 from gateway.telemetry.record import RequestRecord
 
 PATIENCE_S = 10.0
@@ -87,13 +87,9 @@ class ChunkEncoder:
         return self._delta + b'{"tool_calls":[' + _encode(call) + b"]}" + self._unfinished
 
 
-def error_event(refusal: RefusalError) -> bytes:
+def error_event(error: Outgoing) -> bytes:
     """The event that ends an answer which cannot be finished."""
-    return b"data: " + refusal_answer(refusal).body + b"\n\n"
-
-
-FAREWELL = error_event(RefusalError(Reason.NOT_READY, "The gateway stops; try again."))
-"""For an answer that is cut off because its replica ends."""
+    return b"data: " + error.body + b"\n\n"
 
 
 class ChatChunks:
@@ -143,12 +139,14 @@ class ChatChunks:
                 async for event in events:
                     yield _chunk(encoder, event)
         except RefusalError as refusal:
-            yield error_event(refusal)
+            yield error_event(refusal_answer(refusal))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the answer, whether it has begun or not."""
         self._opening.cancel()
-        self._opening.add_done_callback(_close)
+        await asyncio.wait((self._opening,))
+        if not self._opening.cancelled() and self._opening.exception() is None:
+            self._opening.result().stream.close()
 
 
 async def stream_chat(chunks: ChatChunks, record: RequestRecord) -> Streaming:
@@ -160,10 +158,10 @@ async def stream_chat(chunks: ChatChunks, record: RequestRecord) -> Streaming:
     try:
         opened = await chunks.opened_within(PATIENCE_S)
     except BaseException:
-        chunks.close()
+        await chunks.close()
         raise
     headers = () if opened is None else stream_headers(opened, record)
-    return Streaming(chunks.pieces(), FAREWELL, chunks.close, headers=headers)
+    return Streaming(chunks.pieces(), error_event, chunks.close, headers=headers)
 
 
 def stream_headers(opened: OpenedAnswer, record: RequestRecord) -> tuple[tuple[str, str], ...]:
@@ -173,11 +171,6 @@ def stream_headers(opened: OpenedAnswer, record: RequestRecord) -> tuple[tuple[s
         ("x-route-policy", opened.decision.policy_version),
         ("x-route-attempts", str(len(record.attempts) + 1)),
     )
-
-
-def _close(opening: asyncio.Future[OpenedAnswer]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().stream.close()
 
 
 def _chunk(encoder: ChunkEncoder, event: StreamEvent) -> bytes:

@@ -68,36 +68,42 @@ class HttpApplication:
         started_s = time.perf_counter()
         record = RequestRecord(f"req_{os.urandom(12).hex()}")
         endpoint: Endpoint | None = None
-        outgoing: Outgoing | Streaming
         status = CLIENT_CLOSED_REQUEST
         self._begin()
         try:
             try:
                 endpoint = self._endpoint(scope)
                 outgoing = await self._answered(endpoint, scope, receive, record)
-            except RefusalError as refusal:
-                outgoing = refusal_answer(refusal)
-            except HttpError as error:
-                outgoing = error_answer(error.form, error.message, headers=error.headers)
             except ClientGoneError:
                 return
-            except asyncio.CancelledError:  # by the server, whose drain time is over
-                outgoing = refusal_answer(RefusalError(Reason.NOT_READY, "The gateway stops; try again."))
-            except Exception:
-                logger.exception("request broken", extra={"request_id": record.request_id})
-                outgoing = error_answer(
-                    errors.INTERNAL,
-                    f"The gateway failed to handle this request. Its id is {record.request_id}.",
-                )
+            except BaseException as error:
+                outgoing = _told(error, record)
             if isinstance(outgoing, Streaming):
-                with contextlib.suppress(ClientGoneError), contextlib.closing(outgoing):
-                    await _unless_gone(_send_stream(outgoing, record.request_id, send), receive)
-                    status = 200
+                with contextlib.suppress(ClientGoneError):
+                    status = await self._stream(outgoing, receive, send, record)
             else:
                 status = outgoing.status
                 await _send(outgoing, record.request_id, send)
         finally:
             self._end(scope, endpoint, status, time.perf_counter() - started_s, record)
+
+    async def _stream(self, outgoing: Streaming, receive: Receive, send: Send, record: RequestRecord) -> int:
+        """Send an answer while it is made; the status that was sent, or that of what broke it.
+
+        Raises:
+            ClientGoneError: the caller left, or takes nothing any more.
+        """
+        try:
+            await _unless_gone(_send_stream(outgoing, record.request_id, send), receive)
+        except ClientGoneError:
+            raise
+        except BaseException as error:  # a part was sent: whatever happens is told within the answer
+            told = _told(error, record)
+            await _finish(send, outgoing.last_piece(told))
+            return told.status
+        finally:
+            await outgoing.close()
+        return 200
 
     def _endpoint(self, scope: Scope) -> Endpoint:
         path, method = scope["path"], scope["method"]
@@ -181,6 +187,26 @@ class HttpApplication:
         )
 
 
+def _told(error: BaseException, record: RequestRecord) -> Outgoing:
+    """What a caller is told of an exception.
+
+    Raises:
+        BaseException: it is none of a request, such as an exit.
+    """
+    match error:
+        case RefusalError():
+            return refusal_answer(error)
+        case HttpError():
+            return error_answer(error.form, error.message, headers=error.headers)
+        case asyncio.CancelledError():  # by the server, whose drain time is over
+            return refusal_answer(RefusalError(Reason.NOT_READY, "The gateway stops; try again."))
+        case Exception():
+            logger.error("request broken", exc_info=error, extra={"request_id": record.request_id})
+            message = f"The gateway failed to handle this request. Its id is {record.request_id}."
+            return error_answer(errors.INTERNAL, message)
+    raise error
+
+
 def _read_headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for raw_name, value in raw:
@@ -237,7 +263,7 @@ async def _send(outgoing: Outgoing, request_id: str, send: Send) -> None:
 
 
 async def _send_stream(outgoing: Streaming, request_id: str, send: Send) -> None:
-    """Send piece by piece, each when the one before has left; a stream that the server ends says so.
+    """Send piece by piece, each when the one before has left.
 
     Raises:
         ClientGoneError: the caller takes nothing any more.
@@ -245,15 +271,13 @@ async def _send_stream(outgoing: Streaming, request_id: str, send: Send) -> None
     headers = (("cache-control", "no-store"), ("x-accel-buffering", "no"), *outgoing.headers)
     async with contextlib.aclosing(outgoing.pieces) as pieces:
         await send(_head(200, outgoing.content_type, request_id, headers))
-        try:
-            async for piece in pieces:
-                await _taken(send({"type": "http.response.body", "body": piece, "more_body": True}))
-        except asyncio.CancelledError:  # by the server, whose drain time is over, or because the caller left
-            await pieces.aclose()
-            await send({"type": "http.response.body", "body": outgoing.farewell, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-            raise
-        await send({"type": "http.response.body", "body": b""})
+        async for piece in pieces:
+            await _taken(send({"type": "http.response.body", "body": piece, "more_body": True}))
+    await _finish(send, b"")
+
+
+async def _finish(send: Send, last_piece: bytes) -> None:
+    await send({"type": "http.response.body", "body": last_piece})
 
 
 async def _taken(sending: Awaitable[None]) -> None:

@@ -38,15 +38,16 @@ def bearer_key(headers: Mapping[str, str]) -> str | None:
 
 
 class Streaming(msgspec.Struct, frozen=True):
-    """An answer that is sent while it is made. It tells of failures itself, in its own form.
+    """An answer that is sent while it is made.
 
-    `pieces` is closed when the caller has left or the gateway stops; in the second case `farewell` is sent.
-    `close` ends whatever makes the pieces, also where none was ever asked for; it is called in any case.
+    `pieces` is closed when the caller has left or the gateway stops. `last_piece` makes an error the last
+    piece of an answer that cannot be finished. `close` ends whatever makes the pieces, also where none was
+    ever asked for; it is awaited in any case.
     """
 
     pieces: AsyncGenerator[bytes, None]
-    farewell: bytes
-    close: Callable[[], None]
+    last_piece: Callable[[Outgoing], bytes]
+    close: Callable[[], Awaitable[None]]
     content_type: str = "text/event-stream; charset=utf-8"
     headers: tuple[tuple[str, str], ...] = ()
 

@@ -56,6 +56,18 @@ class Metrics:
             buckets=REQUEST_BUCKETS_S,
             registry=self._registry,
         )
+        self._broken_off = Counter(
+            "gateway_streams_broken_off",
+            "Streamed answers that ended in an error after a part of them was sent.",
+            ("model",),
+            registry=self._registry,
+        )
+        self._passed_over = Counter(
+            "gateway_stream_events_passed_over",
+            "Malformed events that are left out of streamed answers.",
+            ("model",),
+            registry=self._registry,
+        )
         self._tokens = Counter(
             "gateway_tokens", "Tokens of answered calls.", ("model", "direction"), registry=self._registry
         )
@@ -108,6 +120,14 @@ class Metrics:
         self._calls.labels(attempt.key, attempt.outcome).inc()
         self._call_durations.labels(attempt.key).observe(attempt.duration_ms / 1000.0)
         self.observed.attempted(attempt)
+
+    def broke_off(self, key: str) -> None:
+        """Count an answer that its caller got only a part of."""
+        self._broken_off.labels(key).inc()
+
+    def passed_over(self, key: str, events: int) -> None:
+        """Count what is missing from answers because it could not be read."""
+        self._passed_over.labels(key).inc(events)
 
     def settled(self, item: RegistryItem, usage: Usage, cost_eur_micro: int) -> None:
         """Count the tokens and the cost of an answered call."""

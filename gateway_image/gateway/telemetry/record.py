@@ -32,12 +32,20 @@ class RequestRecord(msgspec.Struct):
     usage: Usage | None = None
     cost_eur_micro: int | None = None
     problem: str | None = None
+    broken_off: bool = False
+    """A streamed answer ended in an error after a part of it was sent."""
+    events_passed_over: int = 0
+    """Malformed events of the provider, which are left out of the answer."""
 
     def log_fields(self) -> dict[str, object]:
         """The record as fields of a log line."""
         fields: dict[str, object] = {"request_id": self.request_id}
         if self.problem is not None:
             fields["problem"] = self.problem
+        if self.broken_off:
+            fields["broken_off"] = True
+        if self.events_passed_over:
+            fields["events_passed_over"] = self.events_passed_over
         if self.decision is not None:
             fields["decision"] = _summary(self.decision)
         if self.attempts:
