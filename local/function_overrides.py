@@ -13,6 +13,7 @@ from local.aws import CLIENT_CONFIG, Account
 from local.ports import LOOPBACK, Ports
 
 _ROTATED = "ROTATED_SECRETS"
+_SIMULATED = "SIMULATED_PROVIDERS"
 
 
 def put_function_overrides(account: Account, ports: Ports) -> None:
@@ -47,7 +48,7 @@ def function_overrides(defined: Mapping[str, str], ports: Ports) -> dict[str, st
         }
         for arn, members in json.loads(defined[_ROTATED]).items()
     }
-    return {_ROTATED: json.dumps(rotated)}
+    return {_ROTATED: json.dumps(rotated), _SIMULATED: "true"}
 
 
 def _tests_an_administrator(members: Mapping[str, object]) -> bool:

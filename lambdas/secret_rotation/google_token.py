@@ -11,7 +11,14 @@ import json
 from urllib.parse import urlencode
 
 from lambdas.secret_rotation.document import Document, text_in
-from lambdas.secret_rotation.http_call import Request, Send, refusal, refuse_insecure
+from lambdas.secret_rotation.http_call import (
+    Request,
+    Send,
+    providers_are_simulated,
+    refusal,
+    refuse_insecure,
+)
+from lambdas.secret_rotation.refusal import RotationError
 from lambdas.secret_rotation.rsa_signature import PrivateKey, parse_private_key
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -21,6 +28,7 @@ GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_LIFETIME_S = 600
 
 _WHAT = "Google's token endpoint"
+_GOOGLE = ".googleapis.com"
 
 
 def access_token(account: Document, what: str, *, send: Send, now_s: float) -> str:
@@ -30,7 +38,7 @@ def access_token(account: Document, what: str, *, send: Send, now_s: float) -> s
         RotationError: the key is unusable, or its exchange is refused. `what` says whose key it is.
     """
     token_uri = text_in(account, "token_uri", what)
-    refuse_insecure(token_uri, f"`token_uri` of {what}")
+    _refuse_elsewhere(token_uri, f"`token_uri` of {what}")
     form = urlencode({"grant_type": GRANT_TYPE, "assertion": assertion(account, what, now_s)})
     reply = send(
         Request(
@@ -43,6 +51,13 @@ def access_token(account: Document, what: str, *, send: Send, now_s: float) -> s
     if reply.status != http.client.OK:
         raise refusal(f"{_WHAT}, asked with {what},", reply)
     return text_in(reply.document(_WHAT), "access_token", f"the answer of {_WHAT}")
+
+
+def _refuse_elsewhere(token_uri: str, what: str) -> None:
+    """Whoever may put a secret must not thereby choose whom this function talks to."""
+    host = refuse_insecure(token_uri, what).hostname or ""
+    if not host.endswith(_GOOGLE) and not providers_are_simulated():
+        raise RotationError(f"{what} is no address below {_GOOGLE[1:]}; put the key file as Google issues it")
 
 
 def assertion(account: Document, what: str, now_s: float) -> str:

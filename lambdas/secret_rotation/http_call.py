@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import ssl
 from collections.abc import Callable, Mapping
@@ -15,7 +16,15 @@ from lambdas.secret_rotation.refusal import RotationError
 
 TIMEOUT_S = 10.0
 LARGEST_ANSWER_BYTES = 1_000_000
+SIMULATED_PROVIDERS = "SIMULATED_PROVIDERS"
+"""The variable that says, where it is `true`, that providers are simulated on this machine, in the clear.
+
+Only the embedded cloud sets it: in AWS a function's own runtime API listens on this machine.
+"""
+
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_HOST_NAME = re.compile(r"([a-z0-9_-]+\.)+(?!localhost)[a-z][a-z0-9-]*")
+"""A name that is looked up. What ends in a number is an address, in one notation or another."""
 _CODE = re.compile(r"[a-z_]{1,60}|[A-Z_]{1,60}")
 
 
@@ -54,22 +63,29 @@ class Reply:
 Send: TypeAlias = Callable[[Request], Reply]
 
 
+def providers_are_simulated() -> bool:
+    """Whether this runs in the embedded cloud."""
+    return os.environ.get(SIMULATED_PROVIDERS) == "true"
+
+
 def refuse_insecure(url: str, what: str) -> SplitResult:
-    """The parts of an address that keys may be sent to: https, or this machine itself.
+    """The parts of an address that keys may be sent to: https to a host by its name.
 
     Raises:
         RotationError: it is another one. The address is not repeated: it may come from a secret.
     """
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        host = parts.hostname or ""
         port_is_usable = parts.port is None or parts.port > 0
     except ValueError:
-        host, port_is_usable, parts = None, False, SplitResult("", "", "", "", "")
-    secure = parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
-    if not host or not port_is_usable or not secure or parts.username or parts.password or parts.fragment:
+        host, port_is_usable, parts = "", False, SplitResult("", "", "", "", "")
+    secure = parts.scheme == "https" and _HOST_NAME.fullmatch(host) is not None
+    simulated = providers_are_simulated() and parts.scheme == "http" and host in _LOOPBACK
+    if not (secure or simulated) or not port_is_usable or parts.username or parts.password or parts.fragment:
         raise RotationError(
-            f"{what} is no https address without credentials; keys are sent there encrypted only"
+            f"{what} is no https address of a host by its name, without credentials; keys are sent there "
+            "encrypted only"
         )
     return parts
 

@@ -96,7 +96,7 @@ class World:
         self.kind = kind
         self.clock = clock or Clock()
         self.vault = StrictVault(self.clock.now_s)
-        self.google = SimulatedGoogle("https://iam.example.com")
+        self.google = SimulatedGoogle("https://iam.googleapis.com")
         self.administration = SimulatedAdministration("https://llama.example.com")
         self.fault = Fault()
         self.said = io.StringIO()
@@ -119,7 +119,7 @@ class World:
     def settings(self) -> dict[str, object]:
         members: dict[str, dict[str, object]] = {
             "generated_keys": {"overlap_s": GRACE_S},
-            "google_service_account": {"iam_base_url": "https://iam.example.com", "grace_s": GRACE_S},
+            "google_service_account": {"iam_base_url": "https://iam.googleapis.com", "grace_s": GRACE_S},
             "api_key_by_administration": {
                 "administration_url": self.administration.url,
                 "administration_secret": ADMINISTRATION_ARN,

@@ -11,6 +11,66 @@ from lambdas.secret_rotation.refusal import RotationError
 from tests.lambdas.simulated_key_makers import Answer, SimulatedGoogle, served
 
 
+@pytest.fixture(autouse=True)
+def simulated_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the embedded cloud: the provider listens on this machine."""
+    monkeypatch.setenv(http_call.SIMULATED_PROVIDERS, "true")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9001/2018-06-01/runtime/invocation/1/response",
+        "http://localhost:9001/",
+        "http://[::1]:9001/",
+        "https://127.0.0.1/",
+        "https://127.1/",
+        "https://2130706433/",
+        "https://0x7f.0x1/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://localhost/",
+        "https://a.localhost/",
+        "https://169.254.169.254/latest/meta-data/",
+        "https://10.0.0.1/",
+        "https://[fd00:ec2::254]/",
+        "https://metadata/",
+    ],
+)
+def test_in_aws_no_address_of_this_machine_or_by_its_number_is_called(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(http_call.SIMULATED_PROVIDERS)
+    with pytest.raises(RotationError, match="no https address") as refused:
+        send(Request(method="GET", url=url))
+    assert url not in str(refused.value)
+    file = {**SimulatedGoogle("https://oauth2.googleapis.com").new_key_file(), "token_uri": url}
+    with pytest.raises(RotationError, match="`token_uri` of the key is no https address"):
+        access_token(file, "the key", send=send, now_s=0.0)
+
+
+@pytest.mark.parametrize(
+    "host", ["elsewhere.example.com", "googleapis.com.example.com", "evilgoogleapis.com", "googleapis.com"]
+)
+def test_in_aws_a_google_key_is_exchanged_at_google_only(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(http_call.SIMULATED_PROVIDERS)
+    file = SimulatedGoogle(f"https://{host}").new_key_file()
+    with pytest.raises(RotationError, match=r"is no address below googleapis\.com"):
+        access_token(file, "the key", send=send, now_s=0.0)
+
+
+def test_in_aws_google_s_own_endpoint_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(http_call.SIMULATED_PROVIDERS)
+    asked: list[str] = []
+
+    def answer(request: Request) -> http_call.Reply:
+        asked.append(request.url)
+        return http_call.Reply(status=200, body=b'{"access_token": "t"}')
+
+    file = SimulatedGoogle("https://oauth2.googleapis.com").new_key_file()
+    assert access_token(file, "the key", send=answer, now_s=0.0) == "t"
+    assert asked == ["https://oauth2.googleapis.com/token"]
+
+
 @pytest.mark.parametrize(
     "url",
     [

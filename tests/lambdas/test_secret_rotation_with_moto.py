@@ -34,6 +34,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretsManagerClient]:
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
+        "SIMULATED_PROVIDERS": "true",
     }.items():
         monkeypatch.setenv(name, value)
     with mock_aws():

@@ -37,7 +37,8 @@ def test_every_address_is_the_simulators() -> None:
     overrides = function_overrides(DEFINED, PORTS)
     project = f"{PROVIDERS}/llama/v1/organization/projects/local"
 
-    assert overrides.keys() == {"ROTATED_SECRETS"}
+    assert overrides.keys() == {"ROTATED_SECRETS", "SIMULATED_PROVIDERS"}
+    assert overrides["SIMULATED_PROVIDERS"] == "true"
     assert json.loads(overrides["ROTATED_SECRETS"]) == {
         "arn:keys": DECLARED["arn:keys"],
         "arn:google": {**DECLARED["arn:google"], "iam_base_url": PROVIDERS},
