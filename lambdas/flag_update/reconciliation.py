@@ -2,15 +2,17 @@
 
 Others act meanwhile: operators, and this function a second time. So a row is written only over an older one,
 together with its audit record; and after a parameter was written, its version tells whether somebody else
-wrote it between the look and the write, whose value is then judged, and put again where it counts. Where
-off was written, the table is looked at again as well: a kill may have reached it alone.
+wrote it between the look and the write, whose value is then judged, and put again where it counts.
+
+A switch's parameter is only ever written to say on. Parameter Store has no conditional write and gives every
+value a new moment, so an off from here would be newer than the kill that came a moment before it.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lambdas.audit_record import AuditTrail, Change
@@ -54,6 +56,12 @@ class _Flag:
     @property
     def name(self) -> str:
         return self.declaration.name
+
+    def to_judge(self, versions: Sequence[Version]) -> Sequence[Version]:
+        """The versions that may be in force: of a switch all, as replicas do."""
+        if self.declaration.is_switch:
+            return versions
+        return [version for version in versions if version.number not in self.ours]
 
     def reads(self, text: str) -> str | None:
         """The value of a text, None where it has none."""
@@ -147,8 +155,7 @@ class Reconciliation:
         """Look at the parameter's history once, and write what it takes: value, and whether that was all."""
         versions = self._parameters.history(flag.name)
         current = versions[-1]
-        foreign = [version for version in versions if version.number not in flag.ours]
-        judgement = judge(flag.declaration, flag.held, foreign, flag.evidence)
+        judgement = judge(flag.declaration, flag.held, flag.to_judge(versions), flag.evidence)
         in_force, said = judgement.in_force, flag.reads(current.text)
         if said == in_force.value and in_force.version is None:
             in_force = replace(in_force, version=current)
@@ -159,25 +166,26 @@ class Reconciliation:
             self._refuse(flag, judgement.refusal, in_force.value)
         if said == in_force.value:
             return in_force.value, True
-        value = in_force.value
-        if judgement.refusal is None:
-            value = self._repair(flag, current, value)
+        repair = self._repair(flag, current, in_force.value) if judgement.refusal is None else None
+        value = in_force.value if repair is None else repair.after
+        if flag.declaration.is_switch and value != ON:
+            if repair is not None:
+                log("flag left alone", flag=flag.name, value=repair.before, in_force=value, remedy="put off")
+            return value, True
+        if repair is not None:
+            self._trail.append(repair)
+            log("flag repaired", flag=flag.name, value=value, before=repair.before, reason=repair.why)
         written = self._parameters.put(flag.name, value)
         flag.ours.add(written)
-        settled = written == current.number + 1
-        if flag.declaration.is_switch and value != ON:
-            # Its moment is now: a kill that only the table took since the look would be older.
-            settled = not self._look_at_the_table(flag) and settled
-        return value, settled
+        return value, written == current.number + 1
 
-    def _look_at_the_table(self, flag: _Flag) -> bool:
-        """Look again at what the table holds of a flag; whether somebody else has written it meanwhile."""
-        content, before = self._read_table(), flag.held
+    def _look_at_the_table(self, flag: _Flag) -> None:
+        """Look again at what the table holds of a flag."""
+        content = self._read_table()
         flag.held = content.held(flag.declaration, now_ms=self._now_ms)
         row = content.row(flag.declaration, now_ms=self._now_ms)
         if row is not None:
             self.rows[flag.name] = row
-        return flag.held != before
 
     def _replicate(self, flag: _Flag, in_force: InForce) -> bool:
         """Write what the parameter says to the table; False where somebody else wrote there meanwhile."""
@@ -228,8 +236,8 @@ class Reconciliation:
             changed_by=version.changed_by,
         )
 
-    def _repair(self, flag: _Flag, current: Version, in_force: str) -> str:
-        """Record why the parameter is written over, and with what."""
+    def _repair(self, flag: _Flag, current: Version, in_force: str) -> Change:
+        """Why the parameter is to be written over, and with what."""
         held, who, value = flag.held, self._author, in_force
         if current.number in flag.ours or held is None:
             why = f"version {current.number} of the parameter was written over a valid one"
@@ -238,9 +246,7 @@ class Reconciliation:
             who, why = current.changed_by, f"the table held {told(held.text)!r} without an older moment"
         else:
             who, why = held.changed_by, f"newer in the table than version {current.number} of the parameter"
-        self._record(flag, "repaired", told(current.text), value, why, who=who)
-        log("flag repaired", flag=flag.name, value=value, before=told(current.text), reason=why)
-        return value
+        return self._change(flag, "repaired", told(current.text), value, why, who=who)
 
     def _record(self, flag: _Flag, action: str, before: str, after: str, why: str, *, who: str) -> None:
         self._trail.append(self._change(flag, action, before, after, why, who=who))

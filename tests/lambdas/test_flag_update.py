@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.flag_update import handler as flag_update
 from lambdas.flag_update.declaration import load_declarations
+from lambdas.flag_update.judgement import Version
 from lambdas.flag_update.parameters import FlagParameters
 from lambdas.flag_update.table import read_table
 from tests.lambdas.flag_stores import FLAG_TABLE, PATH, FlagStores, flag_stores, lines
@@ -153,7 +155,6 @@ def test_changes_that_no_event_told_of_are_judged_one_after_the_other(stores: Fl
 @pytest.mark.parametrize(
     ("flag", "text", "reason"),
     [
-        (KILL, "onn", "'onn' is neither on nor off; put on or off"),
         (SHARE, "6", "'6' is above 5; put a number from 0 to 5"),
         (SHARE, "-1", "below 0"),
         (SHARE, "many", "'many' is no number with at most three decimals"),
@@ -247,24 +248,24 @@ def operators(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_valid_value_that_was_overwritten_while_another_was_taken_back_is_put_again(
     stores: FlagStores, operators: list[str]
 ) -> None:
-    stores.put(KILL, "onn")
-    operators.append("on")
+    stores.put(SHARE, "6")
+    operators.append("2")
     look()
-    assert stores.versions(KILL) == ["off", "onn", "on", "off", "on"]
-    assert stores.row(KILL) == stores.parameter(KILL) == "on"
-    assert [action for action, *_ in stores.actions(KILL)] == ["refused", "in-force", "repaired"]
+    assert stores.versions(SHARE) == ["1", "6", "2", "1", "2"]
+    assert stores.row(SHARE) == stores.parameter(SHARE) == "2"
+    assert [action for action, *_ in stores.actions(SHARE)] == ["refused", "in-force", "repaired"]
     assert settled(stores)
 
 
 def test_a_wrong_value_that_was_overwritten_stays_away_and_is_reported(
     stores: FlagStores, operators: list[str]
 ) -> None:
-    stores.put(KILL, "onn")
+    stores.put(SHARE, "6")
     operators.append("nonsense")
     look()
-    assert stores.versions(KILL) == ["off", "onn", "nonsense", "off"]
-    assert [after for action, _before, after in stores.actions(KILL) if action == "refused"] == [
-        "onn",
+    assert stores.versions(SHARE) == ["1", "6", "nonsense", "1"]
+    assert [after for action, _before, after in stores.actions(SHARE) if action == "refused"] == [
+        "6",
         "nonsense",
     ]
     assert settled(stores)
@@ -273,13 +274,13 @@ def test_a_wrong_value_that_was_overwritten_stays_away_and_is_reported(
 def test_a_parameter_that_never_rests_is_reported_and_the_next_look_goes_on(
     stores: FlagStores, operators: list[str], printed: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    stores.put(KILL, "onn")
-    operators.extend(["on", "off"] * 5)
+    stores.put(SHARE, "6")
+    operators.extend(["2", "3"] * 5)
     look()
     assert measured(printed())["Failures"] == 1
     operators.clear()
     look()
-    assert stores.row(KILL) == stores.parameter(KILL)
+    assert stores.row(SHARE) == stores.parameter(SHARE)
     assert settled(stores)
 
 
@@ -298,6 +299,104 @@ def test_two_looks_at_once_record_a_change_once(stores: FlagStores, monkeypatch:
     assert len(stores.actions(KILL)) == 1
     assert len(stores.actions(SHARE)) == 1
     assert stores.versions(SHARE).count("1") == 2
+    assert settled(stores)
+
+
+# ---- no write of this function turns a switch off ----
+
+
+def test_a_wrong_text_over_an_off_is_reported_at_every_look_and_left_alone(
+    stores: FlagStores, printed: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """The moment of an off from here would be newer than that of a kill between the look and the write."""
+    version, row = stores.put(KILL, "onn"), stores.rows()[KILL]
+    for _look in range(2):
+        look()
+        assert stores.versions(KILL) == ["off", "onn"]
+        assert stores.rows()[KILL] == row
+        said = printed()
+        assert measured(said)["Refused"] == 1
+        (line,) = [one for one in said if one["event"].startswith("flag ") and "flag" in one]
+        assert (line["event"], line["in_force"], line["version"]) == ("flag refused", "off", version)
+        assert "'onn' is neither on nor off; put on or off" in line["reason"]
+    assert stores.actions(KILL) == [("refused", "off", "onn")]
+    stores.put(KILL, "on")
+    look()
+    assert stores.row(KILL) == stores.parameter(KILL) == "on"
+
+
+def test_an_off_that_only_the_table_has_does_not_go_to_the_parameter(
+    stores: FlagStores, printed: Callable[[], list[dict[str, Any]]]
+) -> None:
+    stores.put(KILL, "on")
+    look()
+    stores.put_row(KILL, "off", now_ms())  # revived while Parameter Store was lost
+    before = stores.state()
+    printed()
+    look()
+    assert stores.state() == before
+    (line,) = [one for one in printed() if one["event"] == "flag left alone"]
+    assert line == {
+        "event": "flag left alone",
+        "flag": KILL,
+        "value": "on",
+        "in_force": "off",
+        "remedy": "put off",
+    }
+
+
+class Died(BaseException):
+    """The function ends, whatever it was doing."""
+
+
+class Dying(FlagParameters):
+    """An operator kills, in both tiers, between the look and the write, after which the function dies."""
+
+    stores: ClassVar[FlagStores]
+
+    def history(self, flag: str) -> Sequence[Version]:
+        versions = super().history(flag)
+        self.stores.put(flag, "on")
+        self.stores.put_row(flag, "on", now_ms())
+        time.sleep(0.002)
+        return versions
+
+    def put(self, flag: str, value: str) -> int:
+        super().put(flag, value)
+        raise Died
+
+
+@pytest.mark.parametrize("before", ["wrong text", "older on", "newer on"])
+def test_a_kill_survives_a_look_that_dies_after_its_write(
+    stores: FlagStores, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    time.sleep(0.002)
+    if before == "wrong text":
+        stores.put(KILL, "onn")
+    elif before == "older on":
+        stores.put(KILL, "on")
+        time.sleep(0.002)
+        stores.put_row(KILL, "off", now_ms())
+    else:
+        stores.put_row(KILL, "on", now_ms())
+    with monkeypatch.context() as patched:
+        patched.setattr(Dying, "stores", stores, raising=False)
+        patched.setattr(flag_update, "FlagParameters", Dying)
+        with contextlib.suppress(Died):
+            look()
+    look()
+    assert stores.row(KILL) == stores.parameter(KILL) == "on"
+    assert settled(stores)
+
+
+def test_a_revival_at_the_moment_of_a_write_is_overtaken_in_every_tier(
+    stores: FlagStores, operators: list[str]
+) -> None:
+    stores.put_row(KILL, "on", now_ms())
+    operators.append("off")
+    look()
+    assert stores.versions(KILL) == ["off", "off", "on"]
+    assert stores.row(KILL) == "on"
     assert settled(stores)
 
 
