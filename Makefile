@@ -73,6 +73,7 @@ settings: setup ## judge every environment file; all mistakes at once, in a seco
 	@$(PYTHON) -m stacks.settings check
 
 synth: setup ## synthesise ENV=<environment>, offline, with every rule checked
+	@$(OPERATE) registry-check
 	$(CDK) synth --quiet --no-lookups --context environment=$(ENV) --output $(ASSEMBLY)
 
 bootstrap: setup ## prepare the account and region of ENV for the CDK, once
@@ -82,9 +83,11 @@ bedrock-role: setup ## what the other account's role that ENV calls Bedrock with
 	@$(PYTHON) -m stacks.bedrock_role $(ENV)
 
 diff: setup ## what a deployment of ENV would change
+	@$(OPERATE) registry-check
 	$(CDK) diff --all --context environment=$(ENV) --output $(ASSEMBLY) $(DIFF_OPTIONS)
 
 deploy: setup ## deploy ENV to its account, asking before anything gets more permissions
+	@$(OPERATE) registry-check
 	$(CDK) deploy --all --context environment=$(ENV) --output $(ASSEMBLY) --require-approval $(REQUIRE_APPROVAL) $(DEPLOY_OPTIONS)
 
 .PHONY: picture

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import cast
 
 from lambdas.custom_resource import RefusedError
+from lambdas.registry_guard.item_rules import broken_rules
 from lambdas.registry_guard.schema import read_schema, violations
 from lambdas.registry_guard.values import PARTITION_KEY, SORT_KEY, Item, Key, name_of
 
@@ -76,7 +77,7 @@ def _by_key(declared: Sequence[object]) -> dict[Key, Item]:
     if problems:
         raise RefusedError(
             f"What is declared is no registry item: {'; '.join(problems)}. "
-            "Follow environments/models/schema.json."
+            "Follow environments/models/schema.json; `make registry-check` judges before a deployment."
         )
     return items
 
@@ -96,6 +97,8 @@ def _key(position: int, item: object) -> Key:
 def _problems(key: Key, item: Item) -> list[str]:
     fields = {name: value for name, value in item.items() if name != PARTITION_KEY}
     found = [f"{name_of(key)}: {each}" for each in violations(fields, read_schema("models"))]
-    if not found and key[0] != (own := f"{item['provider']}#{item['model']}"):
+    if found:
+        return found
+    if key[0] != (own := f"{item['provider']}#{item['model']}"):
         found.append(f"{name_of(key)}: it is an item of {own}")
-    return found
+    return [*found, *(f"{name_of(key)}: {each}" for each in broken_rules(item))]

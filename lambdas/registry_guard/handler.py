@@ -3,8 +3,7 @@
 CloudFormation sends `{"TableName": …, "AuditTable": …, "Items": "<JSON array of registry items>",
 "RouteSet": "<the declared one>", "RouteSetParameter": …, "EuOnly": "true" | "false"}`. Before a write
 
-* each item is held to the JSON schema of registry items; what fields mean together is judged by
-  `make registry-check`, which has the gateway's own type,
+* each item is held to the JSON schema of registry items, and to what its fields mean together,
 * each deployed version to its declaration: a field that differs fails the deployment and is shown with both
   values, but for `lifecycle`, which operators move,
 * each version that the route set in force names, or where none is in force the declared one: it must be

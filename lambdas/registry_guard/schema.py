@@ -22,6 +22,7 @@ ENVIRONMENTS = Path(__file__).parents[2] / "environments"
 
 Node = Mapping[str, object]
 _SILENT = frozenset({"$schema", "$defs", "title", "description", "default"})
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "object": (Mapping,),
     "array": (list, tuple),
@@ -150,7 +151,9 @@ def _pattern(value: Value, node: Node, _root: Node, path: str) -> Iterator[Viola
 
 def _date(value: Value, _node: Node, _root: Node, path: str) -> Iterator[Violation]:
     try:
-        datetime.datetime.strptime(str(value), "%Y-%m-%d")
+        if not _DATE.fullmatch(str(value)):
+            raise ValueError
+        datetime.date.fromisoformat(str(value))
     except ValueError:
         yield Violation(path, f"is {shown(value)}, not a date such as 2026-11-01")
 
