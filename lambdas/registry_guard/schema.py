@@ -150,12 +150,16 @@ def _pattern(value: Value, node: Node, _root: Node, path: str) -> Iterator[Viola
 
 
 def _date(value: Value, _node: Node, _root: Node, path: str) -> Iterator[Violation]:
-    try:
-        if not _DATE.fullmatch(str(value)):
-            raise ValueError
-        datetime.date.fromisoformat(str(value))
-    except ValueError:
+    if not _is_date(str(value)):
         yield Violation(path, f"is {shown(value)}, not a date such as 2026-11-01")
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return _DATE.fullmatch(text) is not None
 
 
 def _passed(value: Value, _node: Node, _root: Node, _path: str) -> Iterator[Violation]:
