@@ -32,6 +32,7 @@ from operations.errors import REFUSED, OperationError, explained
 from stacks.settings import SettingsError, environment_names
 
 Run = Callable[[Account, argparse.Namespace], int]
+Command = Callable[[argparse.Namespace], int]
 
 MOVES = (Action.PROMOTE, Action.DEPRECATE, Action.RETIRE, Action.REACTIVATE)
 REFUSALS = (
@@ -54,8 +55,8 @@ def main(words: Sequence[str]) -> int:
     try:
         if options.environment is None:
             return registry.check_declarations(environment_names(ENVIRONMENTS), _today())
-        run: Run = options.run
-        return run(enter(options.environment, in_an_emergency=options.emergency), options)
+        command: Command = options.command_of
+        return command(options)
     except OperationError as error:
         return _ended(str(error), error.status)
     except REFUSALS as error:
@@ -90,15 +91,29 @@ class Commands:
         run: Run,
         *,
         why: bool = False,
-        emergency: bool = False,
         all_environments: bool = False,
     ) -> argparse.ArgumentParser:
         """A command; with `why` it changes something, and asks for the reason."""
+        return self._add(
+            name,
+            what,
+            lambda given: run(enter(given.environment), given),
+            why=why,
+            all_environments=all_environments,
+        )
+
+    def add_for_emergencies(self, name: str, what: str, command: Command) -> argparse.ArgumentParser:
+        """A command that changes something, and finds its way into the account itself."""
+        return self._add(name, what, command, why=True)
+
+    def _add(
+        self, name: str, what: str, command: Command, *, why: bool, all_environments: bool = False
+    ) -> argparse.ArgumentParser:
         added = self._commands.add_parser(name, help=what)
         added.add_argument("environment", metavar="ENV", nargs="?" if all_environments else None)
         if why:
             added.add_argument("--why", required=True, help="the reason, for the audit record")
-        added.set_defaults(run=run, emergency=emergency)
+        added.set_defaults(command_of=command)
         return added
 
 
@@ -176,12 +191,12 @@ def _add_flags(commands: Commands) -> None:
     )
     changed.add_argument("--flag", required=True)
     changed.add_argument("--value", required=True)
-    switchings: dict[str, Run] = {
-        "kill": lambda account, given: kill.kill(account, given.provider, given.why),
-        "revive": lambda account, given: kill.revive(account, given.provider, given.why),
+    switchings: dict[str, Command] = {
+        "kill": lambda given: kill.kill(given.environment, given.provider, given.why),
+        "revive": lambda given: kill.revive(given.environment, given.provider, given.why),
     }
-    for name, run in switchings.items():
-        switched = commands.add(name, f"{name} a provider, or all", run, why=True, emergency=True)
+    for name, command in switchings.items():
+        switched = commands.add_for_emergencies(name, f"{name} a provider, or all", command)
         switched.add_argument("--provider", required=True, choices=sorted(kill.SWITCHES))
 
 

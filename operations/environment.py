@@ -6,10 +6,13 @@ is wanted: a kill switch must not wait for CloudFormation.
 
 from __future__ import annotations
 
+import copy
 import getpass
 import socket
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +23,7 @@ from botocore.exceptions import ClientError
 from local.aws import CLIENT_CONFIG, known_account
 from local.state import StateDirectory
 from operations.errors import NO_ANSWER, UNREACHABLE, OperationError
+from operations.look_ups import LookUps, NoAnswerInTimeError
 from stacks.settings import Environment, load
 
 if TYPE_CHECKING:
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
     from types_boto3_secretsmanager.client import SecretsManagerClient
     from types_boto3_ssm.client import SSMClient
+    from types_boto3_sts.client import STSClient
+    from types_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
 ENVIRONMENTS = Path(__file__).parent.parent / "environments"
 EMBEDDED = "local"
@@ -81,6 +87,12 @@ class Account:
         """A client of CloudFormation."""
         access = self._access
         return access.session.client("cloudformation", endpoint_url=access.endpoint_url, config=access.config)
+
+    def seen_by(self, who: str) -> Account:
+        """The same account with the same clients, seen by another operator."""
+        other = copy.copy(self)
+        other.who = who
+        return other
 
     @property
     def flag_path(self) -> str:
@@ -145,38 +157,84 @@ def settings_of(name: str) -> Environment:
     return load(ENVIRONMENTS / f"{name}.toml")
 
 
-def enter(name: str, *, in_an_emergency: bool = False) -> Account:
+def enter(name: str) -> Account:
     """The account of environment `name`.
-
-    In an emergency an operator whose identity cannot be confirmed, because STS is down, is let through under
-    the name of the machine's user; AWS still judges every call.
 
     Raises:
         SettingsError: the environment's file has mistakes.
         OperationError: nothing is deployed locally, or the credentials are of another account.
     """
     settings = settings_of(name)
-    access = _embedded() if name == EMBEDDED else _deployed(settings, in_an_emergency)
-    sts = access.session.client("sts", endpoint_url=access.endpoint_url, config=access.config)
-    try:
-        caller = sts.get_caller_identity()
-    except NO_ANSWER:
-        if not in_an_emergency:
-            raise
-        return Account(settings, access, f"{getpass.getuser()}@{socket.gethostname()} (not confirmed by STS)")
+    access = _access(settings, AWS_CONFIG)
+    return Account(settings, access, _confirmed(settings, _sts(access).get_caller_identity()))
+
+
+@dataclass(frozen=True)
+class EmergencyEntry:
+    """What was asked of an account, side by side: who is calling, and what stacks put out."""
+
+    outputs: Mapping[str, Future[dict[str, str]]]
+    _nobody: Account
+    _caller: Future[GetCallerIdentityResponseTypeDef]
+
+    def account(self, look_ups: LookUps) -> Account:
+        """The account.
+
+        An operator whose identity is not confirmed in time, because STS is down, is let through under the
+        name of the machine's user; AWS still judges every call.
+
+        Raises:
+            OperationError: the credentials are of another account.
+        """
+        try:
+            who = _confirmed(self._nobody.settings, look_ups.take(self._caller))
+        except (NoAnswerInTimeError, *NO_ANSWER):
+            who = f"{getpass.getuser()}@{socket.gethostname()} (not confirmed by STS)"
+        return self._nobody.seen_by(who)
+
+
+def enter_in_an_emergency(name: str, stacks: Sequence[str], look_ups: LookUps) -> EmergencyEntry:
+    """Ask for everything at the same time; returns at once.
+
+    Raises:
+        SettingsError: the environment's file has mistakes.
+        OperationError: nothing is deployed locally.
+    """
+    settings = settings_of(name)
+    access = _access(settings, EMERGENCY)
+    account = Account(settings, access, "")
+    sts, _ = _sts(access), account.cloudformation  # clients are made in one thread
+    caller = look_ups.ask(sts.get_caller_identity)
+    outputs = {stack: look_ups.ask(partial(account.outputs, stack)) for stack in stacks}
+    _ = account.ssm, account.dynamodb  # while the others are on their way
+    return EmergencyEntry(outputs, account, caller)
+
+
+def _confirmed(settings: Environment, caller: GetCallerIdentityResponseTypeDef) -> str:
+    """The caller's ARN.
+
+    Raises:
+        OperationError: it is of another account.
+    """
     expected = settings.deployment.account
     if caller["Account"] != expected:
         raise OperationError(
-            f"the AWS credentials are of account {caller['Account']}, but ENV={name} is account {expected}",
+            f"the AWS credentials are of account {caller['Account']}, "
+            f"but ENV={settings.name} is account {expected}",
             remedy="use credentials of that account, or name another environment",
             status=UNREACHABLE,
         )
-    return Account(settings, access, caller["Arn"])
+    return caller["Arn"]
 
 
-def _deployed(settings: Environment, in_an_emergency: bool) -> Access:
-    session = boto3.Session(region_name=settings.deployment.region)
-    return Access(session, config=EMERGENCY if in_an_emergency else AWS_CONFIG)
+def _sts(access: Access) -> STSClient:
+    return access.session.client("sts", endpoint_url=access.endpoint_url, config=access.config)
+
+
+def _access(settings: Environment, config: Config) -> Access:
+    if settings.name == EMBEDDED:
+        return _embedded()
+    return Access(boto3.Session(region_name=settings.deployment.region), config=config)
 
 
 def _embedded() -> Access:

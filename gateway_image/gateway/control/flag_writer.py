@@ -47,7 +47,8 @@ T = TypeVar("T")
 
 PATIENCE_S = 0.8
 """What a kill waits for the state before, for its record and for the first store, each; replicas read every
-two seconds, and it must be in force everywhere within five."""
+two seconds, and it must be in force everywhere within five. Whoever has waited already gives less to the
+first two (`patience_before_s`)."""
 
 AUDIT = "audit"
 TABLE_ATTEMPTS = 3
@@ -88,6 +89,7 @@ class FlagWriter:
         table: str,
         now_ms: Callable[[], int] = _now_ms,
         patience_s: float = PATIENCE_S,
+        patience_before_s: float | None = None,
     ) -> None:
         self._ssm = ssm
         self._dynamodb = dynamodb
@@ -96,6 +98,7 @@ class FlagWriter:
         self._table = table
         self._now_ms = now_ms
         self._patience_s = patience_s
+        self._patience_before_s = patience_s if patience_before_s is None else patience_before_s
         self._tiers = (ParameterTier(ssm, path), TableTier(dynamodb, table))
 
     def set(self, name: str, text: str, author: Author) -> FlagChange:
@@ -144,7 +147,7 @@ class FlagWriter:
             recorded = threads.submit(self._audit.append, change)
             if not killing:
                 recorded.result()
-            _settled(recorded, self._patience_s)
+            _settled(recorded, self._patience_before_s)
             parameter = threads.submit(self._put_parameter, name, after)
             put_ms = _settled(parameter, self._patience_s)
             moment_ms = self._now_ms() if put_ms is None else put_ms
@@ -165,7 +168,7 @@ class FlagWriter:
     def _known(self, threads: ThreadPoolExecutor) -> list[Mapping[str, FlagRecord]]:
         """What those tiers say that answer at once."""
         reads = [threads.submit(tier.read) for tier in self._tiers]
-        wait(reads, timeout=self._patience_s)
+        wait(reads, timeout=self._patience_before_s)
         said = [_settled(read, 0) for read in reads]
         return [records for records in said if records is not None]
 
