@@ -15,7 +15,7 @@ from gateway.control import unknown_keys
 from gateway.control.secrets import KeyRing
 from gateway.control.snapshot import Loaded, Snapshot
 from gateway.control.take_up import READ_EVERY_S
-from gateway.control.unknown_keys import LONGEST_WAIT_S, UnknownKeys
+from gateway.control.unknown_keys import UnknownKeys
 from gateway.failures import RefusalError
 from gateway.pipeline import Access
 from tests.gateway.running import Gateway
@@ -129,7 +129,7 @@ async def test_a_thousand_wrong_keys_cause_one_read_a_window_and_hold_nobody_up(
     took_s = await asyncio.gather(*map(guess, range(2 * GUESSES)))
     lasted_s = time.monotonic() - began_s
     ended.set()
-    assert max(took_s) < LONGEST_WAIT_S + SLACK_S
+    assert max(took_s) < 1 + SLACK_S
     assert len(looks) <= 1 + lasted_s / READ_EVERY_S
     assert all(after - before >= READ_EVERY_S * 0.9 for before, after in itertools.pairwise(looks))
     assert await pausing < 0.5
@@ -147,7 +147,7 @@ async def test_a_wrong_key_is_refused_in_time_where_the_store_hangs(
         assert await models(gateway, CLIENT_KEY) == 200
         assert time.monotonic() - asked_s < 0.5, "a known key waited for the store"
         assert set(await asyncio.gather(*wrong)) == {401}
-        assert time.monotonic() - began_s < LONGEST_WAIT_S + SLACK_S
+        assert time.monotonic() - began_s < 1 + SLACK_S
         waiting = workers()
         assert set(await asyncio.gather(*(models(gateway, secrets.token_hex(8)) for _ in range(20)))) == {401}
         assert workers() == waiting, "every wrong key takes a thread"
