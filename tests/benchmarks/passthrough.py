@@ -1,4 +1,4 @@
-"""The least a Python proxy can do: forward the body to one address, answer with the reply.
+"""The least a Python proxy can do: forward the body to one address, answer with the reply as it comes.
 
 `python -m tests.benchmarks.passthrough <port> <upstream address>`
 """
@@ -25,6 +25,9 @@ async def main(port: int, upstream: str) -> None:
             event = await receive()
             assert event["type"] == "http.request"
             async with session.post(upstream, data=event["body"]) as response:
+                if response.content_type == "text/event-stream":
+                    await _pass_on(response, send)
+                    return
                 body = await response.read()
             headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
             await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": False})
@@ -40,6 +43,14 @@ async def main(port: int, upstream: str) -> None:
             log_config=None,
         )
         await uvicorn.Server(config).serve()
+
+
+async def _pass_on(response: aiohttp.ClientResponse, send: ASGISendCallable) -> None:
+    headers = [(b"content-type", b"text/event-stream")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": False})
+    async for piece in response.content.iter_any():
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 if __name__ == "__main__":
