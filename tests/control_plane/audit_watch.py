@@ -13,7 +13,7 @@ class AuditWatch:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._texts: dict[tuple[str, str], Stored] = {}
-        cloud.dynamodb.watches.append(self._written)
+        cloud.dynamodb.watches.append(cloud.seen(self._written))
 
     def check(self) -> None:
         """Every record is what it was when it was written."""

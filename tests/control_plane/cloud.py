@@ -7,7 +7,7 @@ import io
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -60,10 +60,24 @@ class Cloud:
         self.database = MemoryDatabase(self.now_ms)
         self.effects: Counter[str] = Counter()
         """What changed in the end: rows by table, parameters by path, keys that came into force."""
+        self.broken: list[str] = []
+        """What a watch saw that must not be. The code under test may catch what a watch raises."""
         self.dynamodb.watches.append(lambda table, *_write: self.effects.update([f"table {table}"]))
         self.parameters.watches.append(
             lambda name, *_change: self.effects.update([f"parameter {name.rpartition('/')[0]}"])
         )
+
+    def seen(self, watch: Callable[..., None]) -> Callable[..., None]:
+        """`watch`, which also writes down what it finds broken."""
+
+        def watched(*write: object) -> None:
+            try:
+                watch(*write)
+            except AssertionError as error:
+                self.broken.append(str(error))
+                raise
+
+        return watched
 
     def now_ms(self) -> int:
         return round(self.clock.now_s() * 1000)

@@ -21,6 +21,8 @@ from tests.lambdas.rotation_world import KINDS, STEPS, CrashError
 
 CALLERS = ("replica-0", "replica-1", "replica-2", "flag-update", "kill-switch", "anna", "boris")
 WHO = ("anna", "boris")
+SPREAD = 0.5
+"""Of the operations that are about anything at all, and not about what their run is about."""
 SWITCH_TEXTS = ("on", "on", "off", "off", " ON ", "yes", "0", "nonsense", "-")
 STAGE_TEXTS = ("off", "shadow", "shadow", "canary", "canary", "active", "Shadow", "nonsense")
 NUMBER_TEXTS = ("0", "1", "3", "5", "100", "101", "-1", "2.5", "nonsense")
@@ -61,11 +63,15 @@ class Report:
 Draw = Callable[[random.Random], Mapping[str, Any]]
 
 
+def _text(chance: random.Random, flag: str) -> str:
+    if flag.startswith("kill-switch"):
+        return chance.choice(SWITCH_TEXTS)
+    return chance.choice(TEXTS.get(flag, NUMBER_TEXTS))
+
+
 def _flag_and_text(chance: random.Random) -> dict[str, Any]:
     flag = chance.choice(FLAGS)
-    if flag.startswith("kill-switch"):
-        return {"flag": flag, "text": chance.choice(SWITCH_TEXTS)}
-    return {"flag": flag, "text": chance.choice(TEXTS.get(flag, NUMBER_TEXTS))}
+    return {"flag": flag, "text": _text(chance, flag)}
 
 
 def _version(chance: random.Random) -> dict[str, Any]:
@@ -178,18 +184,38 @@ MEANWHILE = tuple(name for name in DRAWS if name not in {"settle"})
 
 
 def drawn(chance: random.Random, steps: int) -> list[Operation]:
-    """So many operations, of which every third meets some trouble."""
-    return [_operation(chance, tuple(DRAWS)) for _ in range(steps)]
+    """So many operations, of which every third meets some trouble, and half are about the same few things."""
+    focus = {
+        "flag": chance.choice(tuple(DECLARED)),
+        "secret": chance.randrange(len(KINDS)),
+        **_version(chance),
+    }
+    return [_operation(chance, tuple(DRAWS), focus) for _ in range(steps)]
 
 
-def _operation(chance: random.Random, names: Sequence[str], *, alone: bool = False) -> Operation:
+def _operation(
+    chance: random.Random, names: Sequence[str], focus: Mapping[str, Any], *, alone: bool = False
+) -> Operation:
     name = chance.choices(names, [DRAWS[each][0] for each in names])[0]
-    arguments = DRAWS[name][1](chance)
+    arguments = _focused(chance, DRAWS[name][1](chance), focus)
     if alone or name in WITHOUT_TROUBLE or chance.random() < 0.5:
         return Operation(name, arguments)
     trouble = Trouble(min(chance.randint(1, 14), chance.randint(1, 14)), chance.choice((*HOWS, "meanwhile")))
-    meanwhile = _operation(chance, MEANWHILE, alone=True) if trouble.how == "meanwhile" else None
-    return Operation(name, arguments, trouble, meanwhile)
+    if trouble.how != "meanwhile":
+        return Operation(name, arguments, trouble)
+    return Operation(name, arguments, trouble, _operation(chance, MEANWHILE, focus, alone=True))
+
+
+def _focused(
+    chance: random.Random, arguments: Mapping[str, Any], focus: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """What happens to the same thing, or meanwhile, is what goes wrong."""
+    if chance.random() < SPREAD:
+        return arguments
+    focused = {name: focus[name] for name in arguments if name in focus}
+    if "text" in arguments:
+        focused["text"] = _text(chance, focus["flag"])
+    return {**arguments, **focused}
 
 
 class Plane(Protocol):
@@ -229,6 +255,7 @@ class Run:
                 self._happen(operation)
                 self._check()
             self.do_settle()
+            self._check()
             if rotation is not None:
                 rotation.check_rotatable()
                 rotation.check_silent()
@@ -251,6 +278,7 @@ class Run:
             getattr(owner, name)(**operation.arguments)
 
     def _check(self) -> None:
+        assert not self.cloud.broken, self.cloud.broken[0]
         for plane in self.planes:
             plane.check()
 

@@ -57,8 +57,8 @@ class FlagLedger:
     """When the function put off into a switch."""
 
     def watch(self) -> None:
-        self.cloud.dynamodb.watches.append(self._row_written)
-        self.cloud.parameters.watches.append(self._parameter_changed)
+        self.cloud.dynamodb.watches.append(self.cloud.seen(self._row_written))
+        self.cloud.parameters.watches.append(self.cloud.seen(self._parameter_changed))
 
     def meant(self, flag: str, intent: Intent) -> None:
         self.intents.setdefault(flag, []).append(intent)

@@ -40,8 +40,6 @@ VARIANTS = 3
 ALLOWED_MOVES = {
     ("draft", "canary"),
     ("canary", "active"),
-    ("draft", "deprecated"),
-    ("canary", "deprecated"),
     ("active", "deprecated"),
     ("deprecated", "active"),
     ("draft", "retired"),
@@ -99,8 +97,8 @@ class RegistryOperations:
         self.replicas = replicas
         self.under_way = 0
         self.overlapped = False
-        cloud.dynamodb.watches.append(self._version_written)
-        cloud.parameters.watches.append(self._route_set_written)
+        cloud.dynamodb.watches.append(cloud.seen(self._version_written))
+        cloud.parameters.watches.append(cloud.seen(self._route_set_written))
         items = [
             item_of(model, version, 0, "active") for model in range(len(_MODELS)) for version in range(BORN)
         ]
