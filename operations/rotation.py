@@ -26,7 +26,9 @@ SECRETS: Mapping[str, str] = {
 
 STACK = "secrets"
 CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
+"""A new key of Google may take 90 s to work, which testSecret and finishSecret each wait for; each of the two
+may run for two minutes, and before them stand createSecret and the start of the function in its network."""
 POLL_S = 1.0
 HEADINGS = ("secret", "age in days", "current since", "labels", "rotates", "last rotated", "next rotation")
 

@@ -8,9 +8,11 @@ from typing import cast
 
 import pytest
 
+from lambdas.secret_rotation.handler import KEPT_FOR_THE_END_S, LONGEST_PATIENCE_S
 from operations import rotation
 from operations.environment import Account
 from operations.errors import OperationError
+from stacks.constructs.secret_rotation import TIMEOUT_S
 
 NOW = datetime.datetime(2026, 11, 21, 3, 0, tzinfo=datetime.UTC)
 OUTPUTS = {
@@ -105,6 +107,12 @@ def test_a_rotation_that_does_not_get_through_names_the_function_whose_log_says_
         rotation.rotate(account(Secrets(polls=None)), "client-keys", time.clock())
     assert "the old one goes on to work" in str(ended.value)
     assert (ended.value.status, time.now) == (1, rotation.PATIENCE_S)
+
+
+def test_the_slowest_rotation_that_is_well_is_waited_for() -> None:
+    tested_twice_s = 2 * (LONGEST_PATIENCE_S + KEPT_FOR_THE_END_S)
+    assert tested_twice_s <= TIMEOUT_S * 2
+    assert rotation.PATIENCE_S >= 2 * TIMEOUT_S + 60
 
 
 def test_every_secret_that_is_deployed_has_a_line_without_its_value(
