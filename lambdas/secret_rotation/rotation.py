@@ -86,10 +86,15 @@ class Rotation:
         return "nothing to set"
 
     def test(self, described: Description) -> str:
-        """Whether the pending value may be promoted."""
-        pending, current = self._pending(), self._secret.current(described)
+        """Whether the pending value may be promoted.
+
+        RotateSecret with RotateImmediately=false calls this step alone, with a version that has a copy of the
+        current value or none. Nothing is promoted after it: `finish` wants a value.
+        """
+        pending, current = self._secret.version(self._version_id), self._secret.current(described)
+        if pending is None:
+            return self._rehearse(described)
         if pending.text == current.text:
-            # RotateSecret with RotateImmediately=false: one testSecret with a copy of the current value.
             return "nothing new to test"
         judge(
             pending,
@@ -100,6 +105,12 @@ class Rotation:
             patience=self._patience,
         )
         return "passed"
+
+    def _rehearse(self, described: Description) -> str:
+        start = open_start(described)
+        if start is not None and start.version_id == self._version_id:
+            raise RotationError("createSecret broke off before the pending version had a value; repeat it")
+        return "nothing to test: no createSecret was for this version"
 
     def finish(self, described: Description) -> str:
         """Promote the pending value, which is tested once more."""

@@ -18,7 +18,7 @@ from tests.lambdas.rotation_world import (
     fails,
 )
 from tests.lambdas.simulated_key_makers import MOST_KEYS
-from tests.lambdas.strict_vault import CURRENT, PENDING, PREVIOUS
+from tests.lambdas.strict_vault import CURRENT, PENDING, PREVIOUS, refused
 
 TOKEN = "by-a-person-0000000000000000000000000"
 SIXTEEN_MINUTES_S = 960.0
@@ -87,6 +87,32 @@ def test_a_rehearsal_with_a_copy_of_the_current_value_passes_and_promotes_nothin
     fails(lambda: world.step(TOKEN, "finishSecret"))
     world.sweep()
     assert world.vault.labelled(ARN, CURRENT) != TOKEN
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_rehearsal_without_a_value_passes_and_promotes_nothing(kind: str) -> None:
+    """The other way in which Secrets Manager may make AWSPENDING for RotateImmediately=false."""
+    world = World(kind)
+    world.vault.rotate_secret(ARN, TOKEN)
+    before, keys = world.current, world.provider_keys()
+    world.step(TOKEN, "testSecret")
+    assert world.lines()[-1]["result"].startswith("nothing to test")
+    assert "has no value yet" in fails(lambda: world.step(TOKEN, "finishSecret"))
+    world.sweep()
+    assert (world.current, world.provider_keys()) == (before, keys)
+    assert world.vault.labelled(ARN, CURRENT) != TOKEN
+
+
+@pytest.mark.parametrize("kind", ["google_service_account", "api_key_by_administration"])
+def test_a_create_that_broke_off_is_no_rehearsal(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> object:
+        raise refused("InternalServiceError", "PutSecretValue")
+
+    world = World(kind)
+    token = world.start_rotation()
+    monkeypatch.setattr(world.vault, "put_secret_value", refuse)
+    fails(lambda: world.step(token, "createSecret"))
+    assert "createSecret broke off" in fails(lambda: world.step(token, "testSecret"))
 
 
 @pytest.mark.parametrize("kind", ["google_service_account", "api_key_by_administration", "api_key_by_hand"])
