@@ -11,14 +11,13 @@ CONNECT_TIMEOUT_S = 1
 READ_TIMEOUT_S = 3
 ATTEMPTS = 2
 
-_CONFIG = Config(
-    connect_timeout=CONNECT_TIMEOUT_S,
-    read_timeout=READ_TIMEOUT_S,
-    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-)
-
 
 @cache
-def open_client(service: str) -> object:
-    """The client of `service`; no call takes longer than `ATTEMPTS` times both timeouts."""
-    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+def open_client(service: str, *, read_timeout_s: float = READ_TIMEOUT_S, attempts: int = ATTEMPTS) -> object:
+    """The client of `service`; no call takes longer than `attempts` times both timeouts."""
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+    )
+    return boto3.client(service, config=config)  # type: ignore[call-overload]

@@ -4,6 +4,9 @@ SNS calls it with CloudWatch's messages. `SWITCH_OF_ALARM` says which switch an 
 and other states change nothing. A message may come late or twice: whoever changed the switch after the alarm
 went off knew of it, so that change stays.
 
+Whoever waits for the switch waits for no store: the tiers are asked and written side by side, once each, and
+one that has not answered in `PATIENCE_S` is written without having been heard.
+
 The record comes after the switch, unlike everywhere else: nothing may keep a switch from being turned on.
 Where it could not be written, or the function ended before, the next call with the message makes up for it.
 """
@@ -14,18 +17,28 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Protocol, cast
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from functools import partial
+from typing import Protocol, TypeVar, cast
 
-from lambdas import audit_record
+from lambdas import audit_record, bounded_client
 from lambdas.audit_record import AuditTrail, Change
-from lambdas.bounded_client import open_client
 from lambdas.flag_measurement import measure
 from lambdas.flag_row import FlagRow, milliseconds
 from lambdas.kill_switch import tiers as flag_tiers
 from lambdas.kill_switch.message import ALARM, MalformedError, StateChange, records, state_change
 from lambdas.kill_switch.tiers import ON, ParameterTier, Switched, TableTier
 
+T = TypeVar("T")
+
 FAILURES = "Failures"
+
+READ_TIMEOUT_S = 1.5
+PATIENCE_S = READ_TIMEOUT_S
+"""What a tier has to say what it holds. A switch must be in force everywhere within five seconds, of which
+replicas need two to read it: a tier that works is written 2.5 seconds after the message, whatever hangs."""
+
+open_client = partial(bounded_client.open_client, read_timeout_s=READ_TIMEOUT_S, attempts=1)
 
 
 class Tier(Protocol):
@@ -112,14 +125,18 @@ class _Press:
 
     def turn_on(self, flag: str, change: StateChange) -> bool:
         """False where it should be on and no tier took it."""
+        with ThreadPoolExecutor(max_workers=2 * len(self._tiers), thread_name_prefix="tier") as threads:
+            return self._turn_on(flag, change, threads)
+
+    def _turn_on(self, flag: str, change: StateChange, threads: Executor) -> bool:
         since_ms = min(milliseconds(change.since), self._now_ms)
-        said = {tier.name: self._read(tier, flag) for tier in self._tiers}
+        said = self._read(flag, threads)
         readable = [one for one in said.values() if one is not None and one.is_readable]
         newest = max(readable, key=_order, default=Switched())
         if newest.changed_at_ms > since_ms and newest.is_off:
             _log("message without effect", alarm=change.alarm, reason=f"{flag} was changed since the alarm")
             return True
-        # Where off is the newest word, whoever brings the tiers to it may be about to write over an old on.
+        # Where off is the newest word, an older on elsewhere counts for nothing.
         to_write = [tier for tier in self._tiers if newest.is_off or not _is_on(said[tier.name])]
         row = FlagRow(
             flag=flag,
@@ -132,26 +149,36 @@ class _Press:
             _log("message without effect", alarm=change.alarm, reason=f"{flag} is on")
             self._record(row, None)
             return True
-        written = [tier.name for tier in to_write if self._write(tier, row)]
+        written = self._write(to_write, row, threads)
         if written:
             self._record(row, newest.text)
         return bool(written)
 
-    def _read(self, tier: Tier, flag: str) -> Switched | None:
-        try:
-            return tier.read(flag)
-        except Exception as error:
-            self._failed(f"reading {flag} from the {tier.name}", error)
-            return None
+    def _read(self, flag: str, threads: Executor) -> Mapping[str, Switched | None]:
+        reads = {tier.name: threads.submit(tier.read, flag) for tier in self._tiers}
+        wait(reads.values(), timeout=PATIENCE_S)
+        return {
+            name: read.result() if self._succeeded(read, f"reading {flag} from the {name}") else None
+            for name, read in reads.items()
+        }
 
-    def _write(self, tier: Tier, row: FlagRow) -> bool:
-        try:
-            tier.turn_on(row)
-        except Exception as error:
-            self._failed(f"turning {row.flag} on in the {tier.name}", error)
-            return False
-        _log("switch turned on", flag=row.flag, tier=tier.name, why=row.why)
-        return True
+    def _write(self, tiers: Sequence[Tier], row: FlagRow, threads: Executor) -> Sequence[str]:
+        writes = {tier.name: threads.submit(tier.turn_on, row) for tier in tiers}
+        wait(writes.values())
+        written = [
+            name
+            for name, write in writes.items()
+            if self._succeeded(write, f"turning {row.flag} on in the {name}")
+        ]
+        for name in written:
+            _log("switch turned on", flag=row.flag, tier=name, why=row.why)
+        return written
+
+    def _succeeded(self, work: Future[T], what: str) -> bool:
+        error = work.exception() if work.done() else TimeoutError(f"no answer in {PATIENCE_S:g} s")
+        if error is not None:
+            self._failed(what, error)
+        return error is None
 
     def _record(self, row: FlagRow, before: str | None) -> None:
         """Record that the switch was turned on; where it was on, `before` is None, if no record says so."""
@@ -176,7 +203,7 @@ class _Press:
             self.unrecorded.append(row.flag)
             self._failed(f"recording that {row.flag} was turned on", error)
 
-    def _failed(self, what: str, error: Exception) -> None:
+    def _failed(self, what: str, error: BaseException) -> None:
         self.failures += 1
         _log("kill switch failed", what=what, reason=f"{type(error).__name__}: {error}")
 

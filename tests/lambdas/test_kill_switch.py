@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
+from lambdas import bounded_client
 from lambdas.kill_switch import handler as kill_switch
-from lambdas.kill_switch.tiers import ParameterTier, TableTier
-from tests.lambdas.flag_stores import PATH, FlagStores, flag_stores, lines
+from lambdas.kill_switch.tiers import ParameterTier, Ssm, TableTier
+from tests.lambdas.flag_stores import CREDENTIALS, PATH, FlagStores, flag_stores, lines
 
 ALL, BEDROCK = "kill-switch.all", "kill-switch.bedrock"
 SWITCHES = {"too-many-errors": ALL, "bedrock-errors": BEDROCK}
@@ -187,6 +190,55 @@ def test_one_tier_is_enough(
     assert both(stores) == result
     assert stores.actions(ALL) == [("kill", "off", "on")]
     assert failures(printed()) == 2
+
+
+@pytest.mark.parametrize(("hangs", "works"), [(ParameterTier, TableTier), (TableTier, ParameterTier)])
+@pytest.mark.parametrize("method", ["read", "turn_on"])
+def test_the_tier_that_works_does_not_wait_for_one_that_hangs(
+    stores: FlagStores,
+    monkeypatch: pytest.MonkeyPatch,
+    hangs: type,
+    works: type[ParameterTier] | type[TableTier],
+    method: str,
+) -> None:
+    """What hangs goes on hanging until the other tier is written, as it would for ever."""
+    monkeypatch.setattr(kill_switch, "PATIENCE_S", 0.2)
+    is_written, waited = threading.Event(), []
+    turn_on = works.turn_on
+
+    def hang(*_arguments: object) -> None:
+        waited.append(is_written.wait(5))
+        raise TimeoutError
+
+    def write(*arguments: object) -> None:
+        turn_on(*arguments)
+        is_written.set()
+
+    monkeypatch.setattr(hangs, method, hang)
+    monkeypatch.setattr(works, "turn_on", write)
+    arrive(message())
+    assert waited == [True]
+    assert "on" in both(stores)
+    assert stores.actions(ALL) == [("kill", "off", "on")]
+
+
+def test_no_call_to_a_store_takes_longer_than_the_switch_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two and a half seconds to connect and to answer, and half of it to be heard before it is written."""
+    assert kill_switch.PATIENCE_S <= 1.5
+    bounded_client.open_client.cache_clear()
+    with socket.create_server(("127.0.0.1", 0)) as silent, monkeypatch.context() as patched:
+        for name, value in CREDENTIALS.items():
+            patched.setenv(name, value)
+        patched.setenv("AWS_ENDPOINT_URL_SSM", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        client = cast("Ssm", kill_switch.open_client("ssm"))
+        start_s = time.monotonic()
+        with pytest.raises(ReadTimeoutError):
+            client.get_parameter(Name="x")
+        took_s = time.monotonic() - start_s
+    bounded_client.open_client.cache_clear()
+    assert took_s < 2.5
+    connect_s = bounded_client.CONNECT_TIMEOUT_S
+    assert kill_switch.READ_TIMEOUT_S + connect_s <= 2.5
 
 
 def test_without_any_tier_the_function_fails_so_that_it_is_called_again(
