@@ -210,7 +210,7 @@ def test_the_tier_that_works_does_not_wait_for_one_that_hangs(
         waited.append(is_written.wait(5))
         raise TimeoutError
 
-    def write(*arguments: object) -> None:
+    def write(*arguments: Any) -> None:  # noqa: ANN401 - passed on as they are
         turn_on(*arguments)
         is_written.set()
 
