@@ -10,7 +10,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.constructs.audit_table import AuditTable
-from stacks.constructs.operator_parameters import OperatorParameter, OperatorParameters
+from stacks.constructs.operator_parameters import OperatorParameter, OperatorParameters, Records
 from stacks.constructs.registry_guard import RegistryGuard
 from stacks.declared_models import DeclaredModel
 from stacks.environment_stack import EnvironmentStack, tags_of
@@ -83,11 +83,13 @@ class ModelRegistryStack(EnvironmentStack):
                     name=self.route_set_parameter_name,
                     value=route_set.text,
                     description="Route set in force; operators may change it without a deploy",
+                    audit_subject="route-set",
                 )
             ],
             tags=tags_of(environment),
             kept=environment.deployment.stateful_protection,
             log=self.function_log(log_key),
+            records=Records(table=self.audit_table, key=table_key),
         )
         # A route set must never name a version that the table does not hold yet.
         self.route_set.declared.node.add_dependency(self.guard)

@@ -1,7 +1,9 @@
 """Custom resource that declares parameters whose values belong to operators once they are set.
 
-CloudFormation sends `{"Parameters": "<JSON array>", "Tags": "<JSON object>", "Kept": "true" | "false"}`; a
-parameter is `{"Name": …, "Value": …, "Description": …, "AllowedPattern": …}`, the last of them optional.
+CloudFormation sends `{"Parameters": "<JSON array>", "Tags": "<JSON object>", "Kept": "true" | "false",
+"AuditTable": …}`; a parameter is `{"Name": …, "Value": …, "Description": …, "AllowedPattern": …,
+"AuditSubject": …}`, the last two of them optional. A value of one with a subject is recorded in the table
+before it is put: without its record no value, and the deployment fails with the reason.
 
 An absent parameter is created. A present one is given another declaration only while it still has the value
 that was declared before: any other value is an operator's, and stays. Parameter Store has no conditional
@@ -16,13 +18,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, cast
 
 import boto3
 from botocore.exceptions import ClientError
 
+from lambdas.audit_record import AuditTrail
+from lambdas.audit_record import Table as AuditClient
 from lambdas.custom_resource import CustomResource, Event, RefusedError, Send, log, send
+from lambdas.operator_parameters.change_record import NotTakenError, Recorder, Trail
 
 RESOURCE = CustomResource(
     name="operator-parameters",
@@ -65,6 +71,7 @@ class Parameter:
     value: str
     description: str
     allowed_pattern: str | None
+    audit_subject: str | None = None
 
     @property
     def arguments(self) -> dict[str, object]:
@@ -87,6 +94,7 @@ class Declaration:
     parameters: Mapping[str, Parameter]
     tags: Mapping[str, str]
     kept: bool
+    audit_table: str | None = None
 
     @property
     def tag_list(self) -> list[dict[str, str]]:
@@ -122,7 +130,16 @@ def parse_declaration(properties: object) -> Declaration:
     declared = _parse_json(properties, "Parameters")
     if not isinstance(declared, list):
         raise RefusedError(f"Parameters is a JSON {type(declared).__name__}. Declare a JSON array.")
-    return Declaration(parameters=_by_name(declared), tags=tags, kept=kept == "true")
+    parameters = _by_name(declared)
+    audit_table = properties.get("AuditTable")
+    if any(each.audit_subject for each in parameters.values()) and not isinstance(audit_table, str):
+        raise RefusedError(f"AuditTable is {audit_table!r}. Name the table of a parameter's AuditSubject.")
+    return Declaration(
+        parameters=parameters,
+        tags=tags,
+        kept=kept == "true",
+        audit_table=audit_table if isinstance(audit_table, str) else None,
+    )
 
 
 def _parse_json(properties: Mapping[str, object], name: str) -> object:
@@ -151,14 +168,16 @@ def _parse_parameter(position: int, fields: object) -> Parameter:
     for field in ("Name", "Value", "Description"):
         if not isinstance(fields.get(field), str) or not fields[field]:
             raise RefusedError(f"Parameter {position} has {field} {fields.get(field)!r}. Declare a text.")
-    pattern = fields.get("AllowedPattern")
-    if pattern is not None and not isinstance(pattern, str):
-        raise RefusedError(f"{fields['Name']} has AllowedPattern {pattern!r}. Declare a text or none.")
+    for field in ("AllowedPattern", "AuditSubject"):
+        given = fields.get(field)
+        if given is not None and not isinstance(given, str):
+            raise RefusedError(f"{fields['Name']} has {field} {given!r}. Declare a text or none.")
     return Parameter(
         name=fields["Name"],
         value=fields["Value"],
         description=fields["Description"],
-        allowed_pattern=pattern,
+        allowed_pattern=fields.get("AllowedPattern"),
+        audit_subject=fields.get("AuditSubject"),
     )
 
 
@@ -170,13 +189,18 @@ def previous_declaration(event: Event) -> Declaration:
         return NOTHING
 
 
-def deploy(declaration: Declaration, previous: Declaration, store: Store) -> Iterator[Outcome]:
-    """Create what is absent, change what nobody touched, and tag everything."""
+def deploy(
+    declaration: Declaration, previous: Declaration, store: Store, recorder: Recorder | None
+) -> Iterator[Outcome]:
+    """Create what is absent, change what nobody touched, and tag everything.
+
+    `recorder` records the values of the parameters that have a subject; None where none has one.
+    """
     for name, parameter in declaration.parameters.items():
         value = _read(store, name)
         if value is None:
             # Whoever created it meanwhile is an operator.
-            created = _create(store, parameter, declaration)
+            created = _create(store, parameter, declaration, recorder)
             yield Outcome(name, "created" if created else "left alone")
             continue
         before = previous.parameters.get(name)
@@ -186,7 +210,8 @@ def deploy(declaration: Declaration, previous: Declaration, store: Store) -> Ite
         elif before in (None, parameter):
             yield Outcome(name, "unchanged")
         else:
-            store.put_parameter(**parameter.arguments, Overwrite=True)
+            with _recorded(recorder, parameter, value):
+                store.put_parameter(**parameter.arguments, Overwrite=True)
             yield Outcome(name, "updated")
         _tag(store, name, declaration)
     for name in previous.parameters.keys() - declaration.parameters.keys():
@@ -203,14 +228,30 @@ def _read(store: Store, name: str) -> str | None:
     return cast("dict[str, str]", answer["Parameter"])["Value"]
 
 
-def _create(store: Store, parameter: Parameter, declaration: Declaration) -> bool:
+def _create(store: Store, parameter: Parameter, declaration: Declaration, recorder: Recorder | None) -> bool:
+    try:
+        with _recorded(recorder, parameter, None):
+            _put_absent(store, parameter, declaration)
+    except NotTakenError:
+        return False
+    return True
+
+
+def _put_absent(store: Store, parameter: Parameter, declaration: Declaration) -> None:
     try:
         store.put_parameter(**parameter.arguments, Overwrite=False, Tags=declaration.tag_list)
     except ClientError as error:
         if _code(error) == "ParameterAlreadyExists":
-            return False
+            raise NotTakenError("somebody else created it meanwhile") from None
         raise
-    return True
+
+
+def _recorded(
+    recorder: Recorder | None, parameter: Parameter, before: str | None
+) -> AbstractContextManager[None]:
+    if recorder is None or parameter.audit_subject is None or before == parameter.value:
+        return nullcontext()
+    return recorder.around(parameter.audit_subject, before, parameter.value)
 
 
 def _tag(store: Store, name: str, declaration: Declaration) -> None:
@@ -240,17 +281,27 @@ def _open_store() -> Store:
     return cast("Store", boto3.client("ssm"))
 
 
-def run(event: Event, open_store: Callable[[], Store] = _open_store) -> str | None:
+def _open_trail(table: str) -> Trail:
+    return AuditTrail(cast("AuditClient", boto3.client("dynamodb")), table)
+
+
+def run(
+    event: Event,
+    open_store: Callable[[], Store] = _open_store,
+    open_trail: Callable[[str], Trail] = _open_trail,
+) -> str | None:
     """Do what the event asks; the reason it failed, or None."""
 
     def work() -> None:
-        for outcome in _outcomes(event, open_store):
+        for outcome in _outcomes(event, open_store, open_trail):
             log("operator parameter", name=outcome.name, result=outcome.result)
 
     return RESOURCE.failure(work)
 
 
-def _outcomes(event: Event, open_store: Callable[[], Store]) -> Iterator[Outcome]:
+def _outcomes(
+    event: Event, open_store: Callable[[], Store], open_trail: Callable[[str], Trail]
+) -> Iterator[Outcome]:
     if event.get("RequestType") == "Delete":
         try:
             declaration = parse_declaration(event.get("ResourceProperties"))
@@ -259,7 +310,10 @@ def _outcomes(event: Event, open_store: Callable[[], Store]) -> Iterator[Outcome
             declaration = NOTHING
         return delete(declaration, open_store())
     declaration = parse_declaration(event.get("ResourceProperties"))
-    return deploy(declaration, previous_declaration(event), open_store())
+    table = declaration.audit_table
+    who = str(event.get("StackId") or "CloudFormation")
+    recorder = None if table is None else Recorder(open_trail(table), who)
+    return deploy(declaration, previous_declaration(event), open_store(), recorder)
 
 
 def handler(event: Event, context: object, *, send: Send = send) -> None:  # noqa: ARG001

@@ -14,6 +14,7 @@ from moto import mock_aws
 from lambdas.operator_parameters import handler as parameters
 
 if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
     from types_boto3_ssm.client import SSMClient
 
 SWITCH, STAGE = "/flags/kill-switch.all", "/flags/rollout-stage"
@@ -223,6 +224,8 @@ def test_a_stack_whose_declaration_was_refused_can_still_be_deleted() -> None:
         (properties(declared(value="")), "Value ''"),
         (properties(declared(AllowedPattern=1)), "AllowedPattern 1"),
         (properties(declared(), declared()), "declared twice"),
+        (properties(declared(AuditSubject=1)), "AuditSubject 1"),
+        (properties(declared(AuditSubject="route-set")), "AuditTable is None"),
     ],
 )
 def test_a_malformed_declaration_is_refused_by_name_and_writes_nothing(
@@ -238,3 +241,114 @@ def test_an_unreachable_store_is_a_reason_not_a_crash() -> None:
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "PutParameter")
 
     assert "AccessDeniedException" in str(parameters.run(create(declared()), open_store=refuse))
+
+
+# ---- parameters with an audit subject ------------------------------------------------------------------
+
+ROUTES = "/route-sets/active"
+STACK = "arn:aws:cloudformation:eu-central-1:1:stack/model-registry/1"
+
+
+def route_set(version: str) -> str:
+    return json.dumps({"name": "default", "version": version})
+
+
+def recorded(version: str) -> dict[str, object]:
+    given = declared(ROUTES, route_set(version), AllowedPattern=None, AuditSubject="route-set")
+    return properties(given) | {"AuditTable": "audit"}
+
+
+def first(version: str = "1") -> dict[str, object]:
+    return {"RequestType": "Create", "StackId": STACK, "ResourceProperties": recorded(version)}
+
+
+def second() -> dict[str, object]:
+    return update(recorded("1"), recorded("2")) | {"StackId": STACK}
+
+
+@pytest.fixture
+def dynamodb(ssm: SSMClient) -> DynamoDBClient:  # noqa: ARG001 - the same simulation
+    client = boto3.client("dynamodb")
+    client.create_table(
+        TableName="audit",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "subject", "AttributeType": "S"},
+            {"AttributeName": "sequence", "AttributeType": "N"},
+        ],
+        KeySchema=[
+            {"AttributeName": "subject", "KeyType": "HASH"},
+            {"AttributeName": "sequence", "KeyType": "RANGE"},
+        ],
+    )
+    return client
+
+
+def records(dynamodb: DynamoDBClient) -> list[tuple[str, ...]]:
+    items = sorted(dynamodb.scan(TableName="audit")["Items"], key=lambda item: int(item["sequence"]["N"]))
+    return [tuple(item[name]["S"] for name in ("who", "how", "action", "from", "to")) for item in items]
+
+
+def test_a_route_set_that_a_deploy_puts_into_force_is_recorded_once(
+    ssm: SSMClient, dynamodb: DynamoDBClient
+) -> None:
+    assert [parameters.run(first()) for _ in range(2)] == [None, None]
+    assert [parameters.run(second()) for _ in range(2)] == [None, None]
+    assert value(ssm, ROUTES) == route_set("2")
+    assert records(dynamodb) == [
+        (STACK, "deploy", "activate", "", "default@1"),
+        (STACK, "deploy", "activate", "default@1", "default@2"),
+    ]
+
+
+def test_what_changes_no_value_is_not_recorded(ssm: SSMClient, dynamodb: DynamoDBClient) -> None:
+    parameters.run(first())
+    operator_sets(ssm, route_set("theirs"), ROUTES)
+    assert parameters.run(second()) is None
+    assert value(ssm, ROUTES) == route_set("theirs")
+    assert len(records(dynamodb)) == 1
+
+
+@pytest.mark.parametrize("event", [first(), second()], ids=["create", "update"])
+def test_without_its_record_no_value_is_put_and_the_deployment_says_why(
+    ssm: SSMClient, event: dict[str, object]
+) -> None:
+    if event["RequestType"] == "Update":
+        ssm.put_parameter(Name=ROUTES, Value=route_set("1"), Type="String")
+    before = ssm.get_parameters(Names=[ROUTES])["Parameters"]
+    assert "ResourceNotFoundException" in str(parameters.run(event)), "there is no table"
+    assert ssm.get_parameters(Names=[ROUTES])["Parameters"] == before
+
+
+class Refusing:
+    """A store that puts nothing."""
+
+    def __init__(self, ssm: SSMClient, code: str) -> None:
+        self._ssm = ssm
+        self._code = code
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._ssm, name)
+
+    def put_parameter(self, **_: object) -> object:
+        raise ClientError({"Error": {"Code": self._code, "Message": "no"}}, "PutParameter")
+
+
+def test_a_value_that_was_not_put_is_recorded_as_refused(ssm: SSMClient, dynamodb: DynamoDBClient) -> None:
+    parameters.run(first())
+    reason = parameters.run(second(), open_store=lambda: Refusing(ssm, "TooManyUpdates"))  # type: ignore[arg-type,return-value]
+    assert "TooManyUpdates" in str(reason)
+    assert records(dynamodb)[1:] == [
+        (STACK, "deploy", "activate", "default@1", "default@2"),
+        (STACK, "deploy", "refused", "default@2", "default@1"),
+    ]
+    assert parameters.run(second()) is None
+    assert records(dynamodb)[-1][2:] == ("activate", "default@1", "default@2")
+
+
+def test_an_operator_who_was_faster_than_the_first_deploy_keeps_the_last_word(
+    ssm: SSMClient, dynamodb: DynamoDBClient
+) -> None:
+    refusing = Refusing(ssm, "ParameterAlreadyExists")
+    assert parameters.run(first(), open_store=lambda: refusing) is None  # type: ignore[arg-type,return-value]
+    assert [each[2] for each in records(dynamodb)] == ["activate", "refused"]

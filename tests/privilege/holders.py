@@ -274,6 +274,7 @@ def operator_parameters(stack: str, holder: str) -> Exercise:
                 event = {
                     "RequestType": kind,
                     "ResponseURL": url,
+                    "StackId": f"exercise-{run}",
                     "OldResourceProperties": properties,
                     "ResourceProperties": {**properties, **changes},
                 }
@@ -290,7 +291,8 @@ def operator_parameters(stack: str, holder: str) -> Exercise:
                 yield "creates its parameters", problem("Create")
             finally:
                 for one in declared:
-                    store.put_parameter(**one, Type="String", Overwrite=True)
+                    told = {name: text for name, text in one.items() if name != "AuditSubject"}
+                    store.put_parameter(**told, Type="String", Overwrite=True)
         yield "writes its log", None if log_events(cloud, group) > logged else f"{group} has no new event"
 
     return at_work
@@ -303,7 +305,10 @@ def _declared_parameters(cloud: RunningCloud, stack: str) -> dict[str, str]:
         for resource in template["Resources"].values()
         if "Parameters" in resource.get("Properties", {}) and "Kept" in resource["Properties"]
     )
-    return {key: found[key] for key in ("Parameters", "Tags", "Kept")}
+    table = (
+        {"AuditTable": outputs(cloud, "model-registry")["AuditTableName"]} if "AuditTable" in found else {}
+    )
+    return {**{key: found[key] for key in ("Parameters", "Tags", "Kept")}, **table}
 
 
 # ---- services that act with a role: the calls they document, made with the role's credentials ----

@@ -173,6 +173,15 @@ NEEDS = (
             Need(role, "logs:PutLogEvents", "", "writes its log", _LOG),
         )
     ),
+    Need(
+        "RouteSetRole", "dynamodb:PutItem", "AuditTable", "creates its parameters",
+        "No route set is put into force without its record.",
+    ),
+    Need("RouteSetRole", "dynamodb:Query", "AuditTable", "creates its parameters", "Records are chained."),
+    Need(
+        "RouteSetRole", "kms:Decrypt", "dynamodb.", "creates its parameters",
+        "DynamoDB decrypts the table for whoever uses it.",
+    ),
     # What the rotation of secrets does.
     *(
         Need("RotationRole", f"secretsmanager:{action}", secret, check, why)

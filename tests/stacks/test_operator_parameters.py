@@ -47,6 +47,10 @@ def test_every_change_that_a_parameter_shows_is_handed_over(every_environment: S
         "cost-centre": environment.tags.cost_centre,
     }
     assert properties["ServiceTimeout"] == 300
+    subjects = {each.get("AuditSubject") for each in json.loads(properties["Parameters"])}
+    assert (subjects, "AuditTable" in properties) == (
+        ({"route-set"}, True) if stack == "ModelRegistry" else ({None}, False)
+    )
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -63,6 +67,15 @@ def test_the_function_may_declare_its_parameters_and_nothing_else(
     assert sorted(resources) == sorted(
         f"arn:aws:ssm:{deployment.region}:{deployment.account}:parameter{name}" for name in names
     )
+    records = {sid: found.pop(sid) for sid in ("RecordValues", "DecryptTheTable") if sid in found}
+    assert bool(records) is (stack == "ModelRegistry")
+    if records:
+        assert records["RecordValues"]["Action"] == ["dynamodb:PutItem", "dynamodb:Query"]
+        assert "AuditTable" in json.dumps(records["RecordValues"]["Resource"])
+        assert (records["DecryptTheTable"]["Action"], len(records["DecryptTheTable"]["Condition"])) == (
+            "kms:Decrypt",
+            1,
+        )
     assert found.pop("WriteItsLog")["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
     if deployment.stateful_protection:
         assert found == {}
