@@ -14,6 +14,7 @@ from constructs import Construct
 
 from stacks.acknowledgements import acknowledge
 from stacks.constructs.bedrock_access import invoke_statements
+from stacks.declared_flags import KILL_SWITCH
 from stacks.declared_models import DeclaredModel
 from stacks.environment_stack import EnvironmentStack
 from stacks.wildcard_resources import ROLE_PATTERNS as PATTERNS
@@ -55,16 +56,12 @@ class GatewayTaskRole(iam.Role):
         stack = EnvironmentStack.of(self)
         prefix = f"arn:aws:ssm:{stack.region}:{stack.account}:parameter"
         statements = [
-            _allow(
-                "dynamodb:Scan",
-                "dynamodb:GetItem",
-                "dynamodb:PutItem",
-                "dynamodb:UpdateItem",
-                on=[registry_table.table_arn],
-            ),
+            _allow("dynamodb:Scan", "dynamodb:GetItem", "dynamodb:PutItem", on=[registry_table.table_arn]),
+            _move_versions(registry_table),
             _allow("dynamodb:Query", "dynamodb:PutItem", on=[audit_table.table_arn]),
-            _allow("dynamodb:Scan", "dynamodb:PutItem", on=[flag_table.table_arn]),
-            _count_evidence(flag_table),
+            _allow("dynamodb:Scan", on=[flag_table.table_arn]),
+            _on_items("dynamodb:PutItem", f"{KILL_SWITCH}*", flag_table),
+            _on_items("dynamodb:UpdateItem", "evidence#*", flag_table),
             _allow(
                 "ssm:GetParameter",
                 "ssm:GetParameterHistory",
@@ -130,13 +127,29 @@ class GatewayExecutionRole(iam.Role):
         )
 
 
-def _count_evidence(flag_table: dynamodb.ITableV2) -> iam.PolicyStatement:
-    """Replicas add to counts; a flag is never updated, only put whole."""
+def _move_versions(registry_table: dynamodb.ITableV2) -> iam.PolicyStatement:
+    """Of a version its lifecycle alone changes. A request's attributes include those of its key.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+    An update in a transaction is judged as one by itself:
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+    """
     return iam.PolicyStatement(
         actions=["dynamodb:UpdateItem"],
-        resources=[flag_table.table_arn],
+        resources=[registry_table.table_arn],
         conditions={
-            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["evidence#*"]},
+            "ForAllValues:StringEquals": {"dynamodb:Attributes": ["provider#model", "version", "lifecycle"]}
+        },
+    )
+
+
+def _on_items(action: str, keys: str, table: dynamodb.ITableV2) -> iam.PolicyStatement:
+    """Replicas add to counts of evidence; of flags they put kill switches alone, whole."""
+    return iam.PolicyStatement(
+        actions=[action],
+        resources=[table.table_arn],
+        conditions={
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": [keys]},
             "Null": {"dynamodb:LeadingKeys": "false"},
         },
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -20,7 +21,7 @@ MOMENT_MS = 1
 
 
 def evidence(cloud: RunningCloud) -> Iterator[tuple[str, str | None]]:
-    """Count a decision, and fail to change a flag in place."""
+    """Count a decision; and fail to write of flags and versions what is none of a replica's business."""
     service = outputs(cloud, "gateway")
     task = read_task(cloud.account, service["ClusterName"], service["ServiceName"])
     table = task.environment["FLAG_TABLE"]
@@ -35,20 +36,43 @@ def evidence(cloud: RunningCloud) -> Iterator[tuple[str, str | None]]:
         yield "counts evidence of the shadow stage", None if written else f"{key} is not in {table}"
     finally:
         flags.delete_item(TableName=table, Key=key)
-    yield "leaves flags to whole writes", _updated(client, table)
+    row = {"flag": {"S": ROLLOUT_STAGE}, "value": {"S": "active"}}
+    key = {"provider#model": {"S": "bedrock#claude-sonnet-4-5"}, "version": {"S": "2026-11-01"}}
+    change = {
+        "TableName": task.environment["MODEL_REGISTRY_TABLE"],
+        "Key": key,
+        "UpdateExpression": "SET lifecycle = :x, price = :x",
+        "ExpressionAttributeValues": {":x": {"S": "active"}},
+    }
+    for check, call in {
+        "leaves flags to whole writes": lambda: _count(client, table, "kill-switch.all"),
+        "puts no flag but kill switches": lambda: client.put_item(TableName=table, Item=row),
+        "puts no evidence": lambda: client.put_item(
+            TableName=table, Item={**row, "flag": {"S": "evidence#x"}}
+        ),
+        "changes of a version its lifecycle alone": lambda: client.update_item(**change),
+        "changes no more of it in a transaction": lambda: client.transact_write_items(
+            TransactItems=[{"Update": change}]
+        ),
+    }.items():
+        yield check, _refused(call)
 
 
-def _updated(client: object, table: str) -> str | None:
+def _count(client: Any, table: str, flag: str) -> None:  # noqa: ANN401 - boto3's client
+    client.update_item(
+        TableName=table,
+        Key={"flag": {"S": flag}},
+        UpdateExpression="ADD decisions :one",
+        ExpressionAttributeValues={":one": {"N": "1"}},
+    )
+
+
+def _refused(call: Callable[[], object]) -> str | None:
     try:
-        client.update_item(  # type: ignore[attr-defined]
-            TableName=table,
-            Key={"flag": {"S": "kill-switch.all"}},
-            UpdateExpression="ADD decisions :one",
-            ExpressionAttributeValues={":one": {"N": "1"}},
-        )
+        call()
     except ClientError as error:
         return None if "AccessDenied" in str(error) else str(error)
-    return "a flag was updated in place"
+    return "it was done"
 
 
 def _in_shadow() -> Flags:

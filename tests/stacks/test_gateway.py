@@ -373,3 +373,36 @@ def test_the_cluster_is_observed_into_a_log_that_is_encrypted_and_forgets(produc
 def test_operators_find_the_service_in_the_outputs(production: Synthesis) -> None:
     outputs = production.templates[STACK]["Outputs"]
     assert {"ClusterName", "ServiceName", "LoadBalancerDnsName"} <= set(outputs)
+
+
+def test_a_replica_writes_only_kill_switches_evidence_and_lifecycles(production: Synthesis) -> None:
+    """Whoever takes over a replica can put no other flag into force, and change no version's price."""
+    (statements,) = (
+        each.properties["PolicyDocument"]["Statement"]
+        for each in production.resources("AWS::IAM::Policy", STACK)
+        if "TaskRole" in str(each.properties["Roles"])
+    )
+    conditions = {
+        (action, table): statement.get("Condition")
+        for statement in statements
+        for action in ("dynamodb:PutItem", "dynamodb:UpdateItem")
+        for table in ("feature-flags", "AttTable", "AuditTable")
+        if action in statement["Action"] and table in str(statement["Resource"])
+    }
+
+    def on_items(keys: str) -> dict[str, object]:
+        return {
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": [keys]},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        }
+
+    lifecycle = ["provider#model", "version", "lifecycle"]
+    assert conditions == {
+        ("dynamodb:PutItem", "feature-flags"): on_items("kill-switch.*"),
+        ("dynamodb:UpdateItem", "feature-flags"): on_items("evidence#*"),
+        ("dynamodb:PutItem", "AttTable"): None,
+        ("dynamodb:UpdateItem", "AttTable"): {
+            "ForAllValues:StringEquals": {"dynamodb:Attributes": lifecycle}
+        },
+        ("dynamodb:PutItem", "AuditTable"): None,
+    }
