@@ -183,6 +183,9 @@ class Pipeline:
         registry, route_set = control.registry.value, control.route_set.value
         if registry is None or route_set is None:
             raise RefusalError(Reason.NOT_READY, "The gateway does not know its models yet.", retry_after_s=1)
+        if not control.flags.known:
+            what = "which providers were stopped"
+            raise RefusalError(Reason.NOT_READY, f"The gateway does not know yet {what}.", retry_after_s=1)
         return Situation(
             registry=registry,
             route_set=route_set,

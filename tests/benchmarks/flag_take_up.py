@@ -56,7 +56,7 @@ def _measure(tiers: Tiers, kills: int) -> int:
     worst_s = 0.0
     try:
         with started(*replicas):
-            _wait(replicas, lambda each: each.tried)
+            _wait(replicas, lambda each: each.known)
             for lost, way in SETTINGS:
                 label = f"{' and '.join(lost) or 'nothing'} lost{', ' if way else ''}{way}"
                 for name in lost:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.control.flag_tiers import FlagRecord, ParameterTier, TableTier
 from gateway.control.registry import Lifecycle, RegistryView
 from gateway.control.route_sets import RouteSetParameter
 from gateway.control.snapshot import Loaded, Snapshot
@@ -225,6 +226,32 @@ async def test_the_last_good_snapshots_outlive_their_stores(
     assert "ResourceNotFoundException" in str(complaints["registry"])
     assert (await gateway.call("GET", "/v1/admin/complaints")).status == 403
     assert upstreams.bedrock.requests
+
+
+async def test_no_request_is_answered_before_a_tier_of_flags_has_said_what_is_killed(
+    stores: Stores, upstreams: Upstreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_tier: object) -> dict[str, FlagRecord]:
+        raise TimeoutError
+
+    stores.put_flag("kill-switch.all", "on")
+    with monkeypatch.context() as patched:
+        for tier in (ParameterTier, TableTier):
+            patched.setattr(tier, "read", lost)
+        async with running_gateway(stores, upstreams, wait_until_ready=False) as gateway:
+            async with asyncio.timeout(20):
+                while gateway.application.missing() != ("flags",):  # noqa: ASYNC110 - conditions, not events
+                    await asyncio.sleep(0.01)
+            gateway.application.control.stop()
+            gateway.refresh()
+            assert (await gateway.call("GET", "/health/ready", key=None)).json["waiting_for"] == ["flags"]
+            reply = await gateway.route()
+            assert (reply.status, reply.json["error"]["code"]) == (503, "not_ready")  # type: ignore[index]
+            patched.undo()
+            gateway.application.control.flags.refresh_now("parameter")
+            assert (await gateway.call("GET", "/health/ready", key=None)).status == 200
+            assert (await gateway.route()).json["error"]["code"] != "not_ready"  # type: ignore[index]
+    assert not upstreams.bedrock.requests
 
 
 async def test_a_provider_is_used_as_soon_as_its_key_is_set(stores: Stores, upstreams: Upstreams) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.control.flag_control import FlagControl
+from gateway.control.flag_tiers import TABLE
 from gateway.control.plane import ControlPlane, Credential
 from gateway.control.registry import Provider
 from gateway.control.secrets import KeyRing
@@ -18,6 +19,7 @@ from gateway.resilience.circuits import Circuits
 from gateway.resilience.deadline import call_timeout_s, request_timeout_s
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.record import RequestRecord
+from tests.gateway.flag_world import ScriptedTier
 from tests.gateway.test_routing import MODELS, ROUTE_SET
 
 
@@ -55,6 +57,12 @@ def holding(name: str, value: object) -> Snapshot[object]:
     return snapshot
 
 
+def flags_without_anything() -> FlagControl:
+    control = FlagControl((ScriptedTier(TABLE),))
+    control.refresh_now(TABLE)
+    return control
+
+
 async def nothing(_refused: object) -> None:
     """No store is read here."""
 
@@ -63,7 +71,7 @@ def pipeline_of(providers: SlowProviders) -> Pipeline:
     control = ControlPlane(
         registry=holding("registry", {(item.key, item.version): item for item in MODELS}),  # type: ignore[arg-type]
         route_set=holding("route_set", ROUTE_SET),  # type: ignore[arg-type]
-        flags=FlagControl(()),
+        flags=flags_without_anything(),
         client_keys=holding("client_keys", KeyRing(("key",))),  # type: ignore[arg-type]
         admin_keys=holding("admin_keys", KeyRing(("key",))),  # type: ignore[arg-type]
         credentials={

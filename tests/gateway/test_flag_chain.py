@@ -41,15 +41,30 @@ def test_a_replica_that_starts_while_tiers_are_lost_goes_by_the_others(
     world.lose(*lost)
     world.read()
     assert world.value(STAGE) == stage
-    assert world.control.tried
+    assert world.control.known
 
 
-def test_a_replica_that_starts_without_any_tier_goes_by_the_declarations(world: FlagWorld) -> None:
+def test_a_replica_that_starts_without_any_tier_knows_nothing_until_one_answers(world: FlagWorld) -> None:
+    """Whatever was killed, it would have it run: its answers are those of the declarations."""
     world.lose(*TIERS)
-    assert not world.control.tried
     world.read()
-    assert world.control.tried
     assert world.control.value == BUILT_IN_FLAGS
+    assert not world.control.known
+    world.restore("table")
+    world.read("table")
+    assert world.control.known
+
+
+def test_a_replica_that_knew_its_flags_once_knows_them_for_ever(world: FlagWorld) -> None:
+    world.read("parameter", "table")
+    assert not world.control.known  # the third may say something newer
+    world.lose("database")
+    world.read("database")
+    assert world.control.known
+    world.lose(*TIERS)
+    world.advance(1_000_000)
+    world.read()
+    assert world.control.known
 
 
 @pytest.mark.parametrize("lost", [each for n in (1, 2, 3) for each in itertools.combinations(TIERS, n)])

@@ -44,9 +44,13 @@ class FlagControl:
         )
 
     @property
-    def tried(self) -> bool:
-        """Whether every tier was asked at least once: the flags are known as well as they can be."""
-        return all(reader.attempts for reader in self.readers)
+    def known(self) -> bool:
+        """Whether every tier was asked and one of them answered: before that a provider may be killed.
+
+        Once it is true it stays so, whatever is lost later.
+        """
+        readers = self.readers
+        return all(each.attempts for each in readers) and any(each.age_s is not None for each in readers)
 
     def resolve(self) -> None:
         """Take up what the tiers said last; also without news, because time passes."""

@@ -57,12 +57,12 @@ class ControlPlane(msgspec.Struct, frozen=True):
     def missing(self) -> tuple[str, ...]:
         """Names of the snapshots without which no request can be answered; empty when ready.
 
-        Flags have built-in defaults and providers stand in for each other, so for these it is enough
-        that getting them was tried once.
+        Providers stand in for each other, so of these it is enough that getting a credential was tried once.
+        Flags have built-in defaults, but those say nothing of what is killed, so a tier must have answered.
         """
         needed: tuple[Refreshed, ...] = (self.registry, self.route_set, self.client_keys)
         waiting = [snapshot.name for snapshot in needed if snapshot.age_s is None]
-        if not self.flags.tried:
+        if not self.flags.known:
             waiting.append("flags")
         untried = [each.snapshot.name for each in self.credentials.values() if not each.tried()]
         return (*waiting, *untried)
