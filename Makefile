@@ -73,7 +73,7 @@ settings: setup ## judge every environment file; all mistakes at once, in a seco
 	@$(PYTHON) -m stacks.settings check
 
 synth: setup ## synthesise ENV=<environment>, offline, with every rule checked
-	@$(OPERATE) registry-check
+	@$(JUDGE_DECLARED)
 	$(CDK) synth --quiet --no-lookups --context environment=$(ENV) --output $(ASSEMBLY)
 
 bootstrap: setup ## prepare the account and region of ENV for the CDK, once
@@ -83,11 +83,11 @@ bedrock-role: setup ## what the other account's role that ENV calls Bedrock with
 	@$(PYTHON) -m stacks.bedrock_role $(ENV)
 
 diff: setup ## what a deployment of ENV would change
-	@$(OPERATE) registry-check
+	@$(JUDGE_DECLARED)
 	$(CDK) diff --all --context environment=$(ENV) --output $(ASSEMBLY) $(DIFF_OPTIONS)
 
 deploy: setup ## deploy ENV to its account, asking before anything gets more permissions
-	@$(OPERATE) registry-check
+	@$(JUDGE_DECLARED)
 	$(CDK) deploy --all --context environment=$(ENV) --output $(ASSEMBLY) --require-approval $(REQUIRE_APPROVAL) $(DEPLOY_OPTIONS)
 
 .PHONY: picture
@@ -111,6 +111,8 @@ documents: setup ## put what plan and costs print now into docs/scaling.md and d
 # ---- what operators change while it runs ------------------------------------------------------
 
 OPERATE := PYTHONPATH=gateway_image $(PYTHON) -m operations
+# Offline, before anything is synthesised or sent: a version that is deployed can never be corrected.
+JUDGE_DECLARED = $(OPERATE) registry-check
 # What is named on the command line reaches the shell as a variable of its own, whatever characters it holds.
 REASON = --why="$$WHY"
 
@@ -130,8 +132,8 @@ models: setup ## the model versions registered in ENV
 promote deprecate retire reactivate: setup ## move a version: MODEL=bedrock#<name>, VERSION=, WHY=
 	@$(OPERATE) $@ $(ENV) --model="$$MODEL" --version="$$VERSION" $(REASON)
 
-audit: setup ## who changed what in ENV, and whether the chains of records hold: SUBJECT=
-	@$(OPERATE) audit $(ENV) $(if $(SUBJECT),--subject="$$SUBJECT")
+audit: setup ## who changed what in ENV, and whether the chains of records hold: SUBJECT=, LOGS=1 compares with the logs
+	@$(OPERATE) audit $(ENV) $(if $(SUBJECT),--subject="$$SUBJECT") $(if $(LOGS),--logs)
 
 .PHONY: route-sets route-set-propose route-set-activate route-set-rollback
 route-sets: setup ## the route set in force in ENV, those before it, and the library

@@ -149,8 +149,9 @@ def _add_registry(commands: Commands) -> None:
     shown = commands.add(
         "audit",
         "who changed what, and whether the chains hold",
-        lambda account, given: audit.show(account, given.subject),
+        lambda account, given: audit.show(account, given.subject, logs=given.logs),
     )
+    shown.add_argument("--logs", action="store_true", help="hold each record to the line logged with it")
     shown.add_argument("--subject", help="route-set, flag#<name>, model#<provider>#<model>#<version>")
 
 

@@ -6,6 +6,7 @@ import logging
 import sys
 
 from gateway.control.audit import AuditRecord
+from operations.audit_lines import compare, logged_lines
 from operations.environment import Account
 from operations.errors import DONE, REFUSED
 from operations.stores import REGISTRY, audit_table
@@ -14,18 +15,28 @@ from operations.table_output import table
 HEADINGS = ("subject", "no.", "at", "action", "from", "to", "who", "how", "why")
 
 
-def show(account: Account, subject: str | None) -> int:
-    """The records of one subject or of all, oldest first; 1 where a chain does not hold."""
+def show(account: Account, subject: str | None, *, logs: bool = False) -> int:
+    """The records of one subject or of all, oldest first; 1 where a chain does not hold.
+
+    With `logs` each record is held to the line that was logged with it, and 1 where one contradicts.
+    """
     subjects = (subject,) if subject else _subjects(account)
     store = audit_table(account)
     chains = {each: store.chain(each) for each in subjects}
-    print(table(HEADINGS, [_row(record) for chain in chains.values() for record in chain.records]))
+    records = [record for chain in chains.values() for record in chain.records]
+    print(table(HEADINGS, [_row(record) for record in records]))
     problems = [problem for chain in chains.values() for problem in chain.problems]
+    if logs:
+        lines = logged_lines(account)
+        compared = compare(records, {key: lines[key] for key in lines if subject in (None, key[0])})
+        problems += compared.problems
+        for record in compared.without_line:
+            print(f"no line in the logs tells of record {record.sequence} of {record.subject}, {record.at}")
     for problem in problems:
         print(f"wrong: {problem}")
     if not problems:
-        records = sum(len(chain.records) for chain in chains.values())
-        print(f"{records} records of {len(chains)} subjects: every chain holds")
+        held = "every chain holds, and no line in the logs contradicts" if logs else "every chain holds"
+        print(f"{len(records)} records of {len(chains)} subjects: {held}")
     return REFUSED if problems else DONE
 
 

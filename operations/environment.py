@@ -27,6 +27,7 @@ from operations.look_ups import LookUps, NoAnswerInTimeError
 from stacks.settings import Environment, load
 
 if TYPE_CHECKING:
+    from botocore.client import BaseClient
     from types_boto3_cloudformation.client import CloudFormationClient
     from types_boto3_dynamodb.client import DynamoDBClient
     from types_boto3_secretsmanager.client import SecretsManagerClient
@@ -81,6 +82,15 @@ class Account:
         """A client of Secrets Manager."""
         access = self._access
         return access.session.client("secretsmanager", endpoint_url=access.endpoint_url, config=access.config)
+
+    @cached_property
+    def logs(self) -> BaseClient:
+        """A client of CloudWatch Logs."""
+        access = self._access
+        client: BaseClient = access.session.client(
+            "logs", endpoint_url=access.endpoint_url, config=access.config
+        )
+        return client
 
     @cached_property
     def cloudformation(self) -> CloudFormationClient:

@@ -1,8 +1,8 @@
 """Audit records: who changed what, when, from what to what, and why; a chain of hashes for each subject.
 
-A record is put only where there is none, and nobody may update or delete one. Each carries the hash of the
-one before it, so that whoever overwrote, removed or slipped in a record would have to forge every later one,
-and each is logged when it is written, where nobody can reach it any more.
+A record is put only where there is none, and nobody may update or delete one. Whoever may put can still put
+one over another. Each carries the hash of the one before it, so that they would have to forge every later one
+of the subject too, and each is logged when it is written: what was forged differs from that line.
 """
 
 from __future__ import annotations
@@ -170,7 +170,9 @@ def next_record(change: Change, end: ChainEnd, at: datetime.datetime) -> AuditRe
 def verify(records: Iterable[AuditRecord]) -> tuple[str, ...]:
     """What is wrong with the records of one subject, in the order of their sequence; nothing where it holds.
 
-    The last records being gone is the one thing that a chain cannot show.
+    Nobody signs the hashes. So a chain shows mistakes, and changes by those who cannot put records. It does not
+    show last records that are gone, another last one with a hash that fits, or an end that was forged as a
+    whole: those show in the lines that were logged (`make audit LOGS=1`).
     """
     problems: list[str] = []
     end = ChainEnd()
