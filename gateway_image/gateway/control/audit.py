@@ -170,9 +170,9 @@ def next_record(change: Change, end: ChainEnd, at: datetime.datetime) -> AuditRe
 def verify(records: Iterable[AuditRecord]) -> tuple[str, ...]:
     """What is wrong with the records of one subject, in the order of their sequence; nothing where it holds.
 
-    Nobody signs the hashes. So a chain shows mistakes, and changes by those who cannot put records. It does not
-    show last records that are gone, another last one with a hash that fits, or an end that was forged as a
-    whole: those show in the lines that were logged (`make audit LOGS=1`).
+    Nobody signs the hashes. So a chain shows mistakes, and changes by those who cannot put records. It does
+    not show last records that are gone, another last one with a hash that fits, or an end that was forged as
+    a whole: those show in the lines that were logged (`make audit LOGS=1`).
     """
     problems: list[str] = []
     end = ChainEnd()
