@@ -119,6 +119,27 @@ def test_a_kill_and_a_revival_reach_both_stores_with_the_same_moment(world: Worl
     assert world.history(name) == ["kill →on", "revive on→off"]
 
 
+@pytest.mark.parametrize("before", ["off", "on"])
+def test_an_old_answer_of_parameter_store_is_not_taken_for_the_moment_of_a_kill(
+    world: World, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """Reads by path follow writes after a while; what is read then is the change before."""
+    world.writer.set(KILL, before, ANNA)
+    old = world.ssm.get_parameters_by_path(Path=FLAGS)
+
+    class Old:
+        def paginate(self, **_arguments: object) -> list[Any]:
+            return [old]
+
+    started_ms = time.time_ns() // 1_000_000
+    with monkeypatch.context() as patched:
+        patched.setattr(world.ssm, "get_paginator", lambda _operation: Old())
+        made = world.writer.set(KILL, "on", ANNA)
+    row = world.row(KILL)
+    assert row is not None
+    assert made.changed_at_ms == row.changed_at_ms >= started_ms
+
+
 @pytest.mark.parametrize(("lost", "took"), [("parameter", "table"), ("table", "parameter")])
 @pytest.mark.parametrize("text", ["on", "off"])
 def test_one_store_is_enough_and_the_other_is_named(

@@ -5,7 +5,7 @@ The third is in `flag_database`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
     from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
     from types_boto3_ssm.client import SSMClient
+    from types_boto3_ssm.type_defs import ParameterTypeDef
 
 PARAMETER = "parameter"
 TABLE = "table"
@@ -66,15 +67,23 @@ class ParameterTier:
 
     def read(self) -> Mapping[str, FlagRecord]:
         """Every parameter below the path."""
-        records: dict[str, FlagRecord] = {}
+        return {
+            parameter["Name"].removeprefix(f"{self._path}/"): FlagRecord(
+                parameter["Value"], _changed_at_ms(parameter)
+            )
+            for parameter in self._parameters()
+        }
+
+    def moment_ms(self, name: str, version: int) -> int | None:
+        """When `version` of a flag was put; None where another one is read, or an answer that is old."""
+        for parameter in self._parameters():
+            if parameter["Name"] == f"{self._path}/{name}" and parameter.get("Version") == version:
+                return _changed_at_ms(parameter) or None
+        return None
+
+    def _parameters(self) -> Iterator[ParameterTypeDef]:
         for page in self._client.get_paginator("get_parameters_by_path").paginate(Path=self._path):
-            for parameter in page["Parameters"]:
-                changed = parameter.get("LastModifiedDate")
-                # Rounded: a date is made of a float, and one millisecond less would be another change.
-                changed_at_ms = round(changed.timestamp() * 1000) if changed is not None else 0
-                name = parameter["Name"].removeprefix(f"{self._path}/")
-                records[name] = FlagRecord(parameter["Value"], changed_at_ms)
-        return records
+            yield from page["Parameters"]
 
 
 class TableTier:
@@ -101,6 +110,12 @@ class TableTier:
                         _text(item, "why"),
                     )
         return records
+
+
+def _changed_at_ms(parameter: ParameterTypeDef) -> int:
+    """Rounded: a date is made of a float, and one millisecond less would be another change."""
+    changed = parameter.get("LastModifiedDate")
+    return round(changed.timestamp() * 1000) if changed is not None else 0
 
 
 def _text(item: Mapping[str, AttributeValueTypeDef], attribute: str) -> str:

@@ -7,6 +7,7 @@ failed. Only a kill goes ahead without its audit record; a line in the log is th
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -99,7 +100,8 @@ class FlagWriter:
         self._now_ms = now_ms
         self._patience_s = patience_s
         self._patience_before_s = patience_s if patience_before_s is None else patience_before_s
-        self._tiers = (ParameterTier(ssm, path), TableTier(dynamodb, table))
+        self._parameters = ParameterTier(ssm, path)
+        self._tiers = (self._parameters, TableTier(dynamodb, table))
 
     def set(self, name: str, text: str, author: Author) -> FlagChange:
         """Change the flag `name` to what `text` says.
@@ -176,13 +178,14 @@ class FlagWriter:
         """Write the first tier; when it says that it was changed, in milliseconds.
 
         Replicas compare that moment with those of the other tiers, so it is asked for and not assumed: the
-        clocks of this process and of Parameter Store are two.
+        clocks of this process and of Parameter Store are two. What is read may be older than the write.
         """
-        self._ssm.put_parameter(Name=f"{self._path}/{name}", Value=text, Type="String", Overwrite=True)
-        try:
-            return self._tiers[0].read()[name].changed_at_ms
-        except (BotoCoreError, ClientError, KeyError):  # it was written all the same
-            return self._now_ms()
+        path = f"{self._path}/{name}"
+        put = self._ssm.put_parameter(Name=path, Value=text, Type="String", Overwrite=True)
+        moment_ms = None
+        with contextlib.suppress(BotoCoreError, ClientError):  # it was written all the same
+            moment_ms = self._parameters.moment_ms(name, put["Version"])
+        return self._now_ms() if moment_ms is None else moment_ms
 
     def _put_row(self, name: str, text: str, moment_ms: int, author: Author) -> int:
         """Write the second tier with a newer moment than it holds; the moment in milliseconds."""
