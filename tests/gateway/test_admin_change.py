@@ -24,10 +24,10 @@ from gateway.telemetry.record import RequestRecord
 ADDRESS = "http://internal-address"
 
 
-def answered(status: int) -> ClientError:
+def answered(status: int, code: str = "X", retries: int = 0) -> ClientError:
     response: Any = {
-        "Error": {"Code": "X", "Message": "internal words"},
-        "ResponseMetadata": {"HTTPStatusCode": status},
+        "Error": {"Code": code, "Message": "internal words"},
+        "ResponseMetadata": {"HTTPStatusCode": status, "RetryAttempts": retries},
     }
     return ClientError(response, "PutItem")
 
@@ -67,7 +67,14 @@ async def test_where_nothing_can_have_changed_that_is_said(error: Exception) -> 
 
 @pytest.mark.parametrize(
     "error",
-    [ReadTimeoutError(endpoint_url=ADDRESS), answered(500), answered(503), NoStoreTookItError(ADDRESS)],
+    [
+        ReadTimeoutError(endpoint_url=ADDRESS),
+        answered(500),
+        answered(503),
+        answered(400, "TransactionInProgressException"),
+        answered(400, "ThrottlingException", retries=1),  # the attempt before may have got through
+        NoStoreTookItError(ADDRESS),
+    ],
 )
 async def test_where_the_answer_is_lost_nothing_is_promised(error: Exception) -> None:
     refusal, logged = await refusal_of(error)

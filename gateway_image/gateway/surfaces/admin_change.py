@@ -124,10 +124,16 @@ def _refusal_of(error: Exception) -> RefusalError | None:
 
 
 def _store_trouble(error: BotoCoreError | ClientError) -> str:
-    status = error.response["ResponseMetadata"]["HTTPStatusCode"] if isinstance(error, ClientError) else 0
-    if isinstance(error, HTTPClientError) or status >= 500:
+    if isinstance(error, HTTPClientError) or (isinstance(error, ClientError) and _may_have_changed(error)):
         return f"A store did not answer. {_LOOK_FIRST}"
     return "A store refused or cannot be reached; nothing was changed."
+
+
+def _may_have_changed(error: ClientError) -> bool:
+    """Whether the store refused only after it may have taken it: at another attempt, or while it is at it."""
+    answer = error.response["ResponseMetadata"]
+    is_under_way = error.response.get("Error", {}).get("Code") == "TransactionInProgressException"
+    return answer["HTTPStatusCode"] >= 500 or answer.get("RetryAttempts", 0) > 0 or is_under_way
 
 
 def _operator(text: str) -> str:
