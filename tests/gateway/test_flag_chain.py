@@ -219,6 +219,46 @@ def test_of_two_changes_at_the_same_moment_the_kill_wins(world: FlagWorld) -> No
         assert world.value(KILL) is True
 
 
+@pytest.mark.parametrize("behind_ms", [0, 900, 2000, 2990, 3000, 3001, 3020, 3050, 3051, 4000, 50_000])
+@pytest.mark.parametrize("order", [("table", "parameter"), ("parameter", "table")])
+def test_a_replica_whose_clock_is_behind_loses_no_kill(
+    world: FlagWorld, order: tuple[str, str], behind_ms: int
+) -> None:
+    """Revived in both tiers, killed two seconds later in the table alone; a second later it starts."""
+    revived_ms = world.now_ms - 3000 + behind_ms
+    world.put("parameter", KILL, "off", changed_at_ms=revived_ms)
+    world.put("table", KILL, "on", changed_at_ms=revived_ms + 2000)
+    for tier in order:
+        world.read(tier)
+        world.advance(0.05)
+    assert world.value(KILL) is True
+    world.put("parameter", KILL, "off", changed_at_ms=revived_ms + 4000)
+    world.put("table", KILL, "off", changed_at_ms=revived_ms + 4000)
+    world.advance(2)
+    world.read()
+    assert world.value(KILL) is False
+
+
+def test_a_replica_whose_clock_is_behind_goes_by_the_kill_that_it_saw_after_an_off_from_the_future(
+    world: FlagWorld,
+) -> None:
+    world.put("table", KILL, "off", changed_at_ms=world.now_ms + 30_000)
+    world.read()
+    world.advance(1)
+    world.put("parameter", KILL, "on", changed_at_ms=world.now_ms + 5_000)
+    world.read()
+    assert world.value(KILL) is True
+
+
+def test_a_kill_from_the_future_can_be_ended(world: FlagWorld) -> None:
+    world.put("table", KILL, "on", changed_at_ms=world.now_ms + 3_600_000)
+    world.read()
+    world.advance(1)
+    world.put("parameter", KILL, "off")
+    world.read()
+    assert world.value(KILL) is False
+
+
 def test_an_off_of_a_clock_that_runs_ahead_does_not_outlive_a_later_kill(world: FlagWorld) -> None:
     world.put("table", KILL, "off", changed_at_ms=world.now_ms + 3_600_000)
     world.read()

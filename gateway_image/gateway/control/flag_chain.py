@@ -7,7 +7,8 @@ nothing usable any more, takes nothing of it away; only the time since it was co
   before it only with a newer change, first seen after the earlier one was last heard. Where nothing is
   confirmed any more, `when_stale` decides.
 * Switches: the newest change wins that this replica ever saw in any tier; of two at the same moment, `on`.
-  This is a maximum, so no order, loss or repetition of reads can make a difference.
+  This is a maximum, so no order, loss or repetition of reads can make a difference. Only where moments lie
+  ahead of this replica's clock it may; then `on` wins unless `off` is newer by either way to tell.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ import msgspec
 from gateway.control.flag_declaration import FlagDeclaration, FlagValueError, Kind, Value, WhenStale
 from gateway.control.flag_declarations import DECLARATIONS
 from gateway.control.flag_tiers import DEFAULT, FlagRecord
+
+AHEAD_MS = 60_000
+"""How far clocks may differ; a moment that lies further ahead says nothing about what came first."""
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -110,7 +114,7 @@ def _answer(declaration: FlagDeclaration, views: Sequence[TierView], now_s: floa
     if declaration.kind is Kind.SWITCH:
         if not words:
             return _switch_without_word(declaration, views)
-        view, held = max(words, key=lambda word: _order(word[1]))
+        view, held = _newest(words)
     else:
         fresh = [word for word in words if now_s - word[1].confirmed_at_s < declaration.stale_after_s]
         if fresh:
@@ -175,7 +179,7 @@ def _believed_ms(record: FlagRecord, value: Value, now: Moment) -> int:
 
 def _newer(declaration: FlagDeclaration, kept: Held | None, heard: Held) -> tuple[Held, tuple[str, ...]]:
     """A switch never goes back in time; everything else is what the tier says now."""
-    if declaration.kind is not Kind.SWITCH or kept is None or _order(heard) >= _order(kept):
+    if declaration.kind is not Kind.SWITCH or kept is None or _counts_after(heard, kept):
         return heard, ()
     if kept.value == heard.value:
         return msgspec.structs.replace(kept, confirmed_at_s=heard.confirmed_at_s), ()
@@ -187,9 +191,36 @@ def _newer(declaration: FlagDeclaration, kept: Held | None, heard: Held) -> tupl
     return kept, (problem,)
 
 
-def _order(held: Held) -> tuple[int, bool]:
-    """Switches go by their moment; of two at the same one, `on` comes later."""
-    return held.changed_ms, held.value is True
+def _newest(words: Sequence[tuple[TierView, Held]]) -> tuple[TierView, Held]:
+    """Switches go by their moment: off where it ends whatever turned the switch on."""
+    on = [word for word in words if word[1].value is True]
+    off = [word for word in words if word[1].value is False and all(_ends(word[1], kill[1]) for kill in on)]
+    return max(off or on, key=lambda word: _order(word[1]))
+
+
+def _counts_after(heard: Held, kept: Held) -> bool:
+    """Whether of two words of one tier on a switch the later one is the newer change."""
+    if heard.value == kept.value:
+        return _order(heard) >= _order(kept)
+    return not _ends(kept, heard) if heard.value is True else _ends(heard, kept)
+
+
+def _ends(off: Held, on: Held) -> bool:
+    """Whether an off is newer than an on; at the same moment it is not.
+
+    Two moments ahead of this replica's clock are believed to be that of the first look, whichever came first.
+    So the moments that the records themselves tell must agree.
+    """
+    return off.changed_ms > on.changed_ms and _told_ms(off) > _told_ms(on)
+
+
+def _told_ms(held: Held) -> int:
+    told_ms = held.record.changed_at_ms
+    return told_ms if 0 < told_ms <= held.changed_ms + AHEAD_MS else held.changed_ms
+
+
+def _order(held: Held) -> tuple[int, int]:
+    return held.changed_ms, _told_ms(held)
 
 
 def _gone(declaration: FlagDeclaration, tier: str, kept: Held | None) -> tuple[str, ...]:
