@@ -1,4 +1,4 @@
-"""The table of audit records: records are added, and nobody changes or removes one."""
+"""The table of audit records: records are added, and nobody updates or deletes one."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ CHANGING = (
     "dynamodb:UpdateItem",
     "dynamodb:UpdateTimeToLive",
 )
-"""What changes or removes a record, or removes it later. A batch knows no condition, so it may overwrite;
-PutItem does, and who may put leaves a record alone that is there. All of them may stand in a table's policy:
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-iam-actions.html"""
+"""What changes or removes a record, or removes it later. All of them may stand in a table's policy:
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-iam-actions.html
+
+PutItem is what writers append with, on the condition that there is no such record; IAM cannot ask for that
+condition. Who may put is not limited here either: the writers' roles are named by CloudFormation, which cuts
+long names, so a pattern of names that holds everywhere is not known, and operators append with roles of their
+own. A record that was put over another shows in the log: docs/contracts.md."""
 
 
 class AuditTable(dynamodb.TableV2):
-    """Keyed as `docs/contracts.md` says. Its policy denies to every principal what would rewrite history."""
+    """Keyed as `docs/contracts.md` says. Its policy denies updates and deletions to every principal."""
 
     def __init__(
         self,
