@@ -198,7 +198,7 @@ control-plane-runs: setup ## random operations, crashes and losses on rotation, 
 
 .PHONY: test-privilege-mutations permissions
 test-privilege-mutations: setup ## take every permission away in turn; each must be missed. Takes minutes
-	@directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && $(PYTHON) -m tests.privilege.mutations "$$directory"
+	@directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && PYTHONPATH=gateway_image $(PYTHON) -m tests.privilege.mutations "$$directory"
 
 permissions: setup ## write docs/permissions.md from the production stacks
 	CDK_VALIDATION=false $(PYTHON) -m tests.privilege.document
