@@ -25,8 +25,12 @@ def _create(logical_id: str, properties: Properties, stack_name: str) -> Provisi
 def _update(
     physical_id: str, old: Properties, new: Properties, stack_name: str, logical_id: str
 ) -> Provisioned:
+    # The native handler would invent another name for a table whose template names none, and replace it.
+    named = {"TableName": physical_id}
     given = (logical_id,) if _NATIVE.get("update_with_logical_id") else ()
-    name, attributes = _NATIVE["update"](physical_id, old, new, stack_name, *given)
+    name, attributes = _NATIVE["update"](
+        physical_id, named | dict(old), named | dict(new), stack_name, *given
+    )
     _complete(name, new)
     return name, attributes
 

@@ -27,7 +27,8 @@ def test_the_picture_shows_the_plan_of_today() -> None:
 
 def test_the_throughput_planned_with_is_not_better_than_the_benchmark() -> None:
     benchmark = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    measured = [float(row) for row in re.findall(r"^\s+gateway, .*\s([\d.]+)$", benchmark, re.MULTILINE)]
+    of_requests = benchmark.partition("CPU ms a stream")[0]
+    measured = [float(row) for row in re.findall(r"^\s+gateway, .*\s([\d.]+)$", of_requests, re.MULTILINE)]
     planned = read_throughput().gateway.cpu_ms_per_request
     assert measured, "docs/benchmarks.md has no rows that begin with «gateway, »"
     assert max(measured) <= planned, (

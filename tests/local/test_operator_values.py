@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+from local.outputs import deployed_stacks
 from tests.local.embedded_cloud import RunningCloud
 
 FLAGS = "/ai-orchestration/local/flags"
@@ -38,15 +39,23 @@ def deploy_with_other_tags(cloud: RunningCloud, stack: str, name: str) -> None:
 def test_a_pulled_kill_switch_stays_pulled_when_tags_are_deployed(embedded_cloud: RunningCloud) -> None:
     ssm = client(embedded_cloud, "ssm")
     switch = f"{FLAGS}/kill-switch.llama"
+    dynamodb = client(embedded_cloud, "dynamodb")
+    table = deployed_stacks(embedded_cloud.account)["feature-flags"].outputs["FlagTableName"]
+    kept = {"flag": {"S": "evidence#kept"}}
+    dynamodb.put_item(TableName=table, Item=kept)
     ssm.put_parameter(Name=switch, Value="on", Overwrite=True)
     try:
         deploy_with_other_tags(embedded_cloud, "FeatureFlags", "ai-orchestration-local-feature-flags")
+        outputs = deployed_stacks(embedded_cloud.account)["feature-flags"].outputs
+        assert outputs["FlagTableName"] == table
+        assert dynamodb.get_item(TableName=table, Key=kept).get("Item") == kept
         assert ssm.get_parameter(Name=switch)["Parameter"]["Value"] == "on"
         tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=switch)["TagList"]
         (owner,) = (tag["Value"] for tag in tags if tag["Key"] == "owner")
         assert owner.startswith("new-")
     finally:
         ssm.put_parameter(Name=switch, Value="off", Overwrite=True)
+        dynamodb.delete_item(TableName=table, Key=kept)
 
 
 def test_an_operators_route_set_stays_in_force_when_tags_are_deployed(embedded_cloud: RunningCloud) -> None:
