@@ -5,6 +5,7 @@ With short intervals and timeouts. `make flag-take-up` measures with those that 
 
 from __future__ import annotations
 
+import gc
 import itertools
 import time
 from collections.abc import Iterator
@@ -25,6 +26,13 @@ AT_MOST_S = 10.0
 KILL = "kill-switch.google"
 SAID = {"rollout-stage": ("active", "shadow", "off"), "rollout.shadow-share": ("30", "20", "10")}
 """What the tiers say, each something else."""
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What the driver leaves to the collector is collected with the test that lost it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +67,8 @@ def noticed(control: FlagControl, lost: tuple[str, ...]) -> None:
     "lost", [each for n in (1, 2, 3) for each in itertools.combinations(NAMES, n)], ids="+".join
 )
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # see test_reader.py
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_no_loss_changes_an_answer_and_whoever_is_left_can_kill(
     tiers: Tiers, replica: FlagControl, lost: tuple[str, ...], way: str
 ) -> None:
@@ -84,6 +94,8 @@ def test_no_loss_changes_an_answer_and_whoever_is_left_can_kill(
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # see test_reader.py
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_a_killed_provider_stays_killed_while_every_tier_is_lost(
     tiers: Tiers, replica: FlagControl, way: str
 ) -> None:
