@@ -53,8 +53,6 @@ class FlagLedger:
     owed: list[Owed] = field(default_factory=list)
     put: dict[str, list[ParameterVersion]] = field(default_factory=dict)
     database_before: dict[str, tuple[str, int]] = field(default_factory=dict)
-    taken_back_ms: dict[str, list[int]] = field(default_factory=dict)
-    """When the function put off into a switch."""
 
     def watch(self) -> None:
         self.cloud.dynamodb.watches.append(self.cloud.seen(self._row_written))
@@ -170,8 +168,7 @@ class FlagLedger:
         self.put.setdefault(flag, []).append(after)
         if caller == FLAG_UPDATE:
             assert canonical(flag, after.text) is not None, f"the function put {after.text!r} into {flag}"
-            if is_switch(flag) and after.text == "off":
-                self.taken_back_ms.setdefault(flag, []).append(after.changed_at_ms)
+            assert not (is_switch(flag) and after.text == "off"), f"the function put off into {flag}"
 
 
 def is_switch(flag: str) -> bool:

@@ -38,11 +38,6 @@ class EventStream:
         self._provider = provider
         self._buffer = bytearray()
 
-    @property
-    def is_between_frames(self) -> bool:
-        """Whether nothing is held back."""
-        return not self._buffer
-
     def feed(self, piece: bytes) -> list[Frame]:
         """The frames that `piece` completes.
 
